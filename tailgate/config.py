@@ -1,0 +1,143 @@
+"""Configuration that is checked before anything starts: one clear sentence for each mistake.
+
+Lives here: the kinds of value that appear in configurations, and reading a TOML file into a pydantic model with values
+from the command line laid over it. What a component can be configured to do stands in its own package.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from tailgate.errors import ConfigError
+from tailgate.units import parse_duration
+
+
+class Config(BaseModel):
+    """Base of configurations: unknown keys are mistakes, values are never changed in type behind one's back."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+@dataclass(frozen=True)
+class Address:
+    """A host and a port.
+
+    >>> str(Address.parse("127.0.0.1:9001"))
+    '127.0.0.1:9001'
+    """
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str, name: str = "address") -> Address:
+        """Read ``HOST:PORT``; an IPv6 host stands in brackets.
+
+        Raises:
+            ConfigError: It has another form.
+        """
+        host, colon, port = text.rpartition(":")
+        if not (colon and host and port.isascii() and port.isdigit() and int(port) <= 65535):
+            raise ConfigError(f"{name} is {text!r}; expected HOST:PORT, such as 127.0.0.1:9001")
+        return cls(host, int(port))
+
+    def __str__(self) -> str:
+        """``HOST:PORT``."""
+        return f"{self.host}:{self.port}"
+
+
+def _address(value: object) -> Address:
+    if isinstance(value, Address):
+        return value
+    if isinstance(value, str):
+        return Address.parse(value, "it")
+    raise ValueError("expected HOST:PORT in quotes")
+
+
+def _duration(value: object) -> float:
+    if isinstance(value, str):
+        return parse_duration(value, "it")
+    raise ValueError('expected a duration with its unit in quotes, such as "50ms"')
+
+
+def _value_error(read: Any) -> BeforeValidator:
+    """A validator that reports Tailgate's own errors as pydantic expects them."""
+
+    def validate(value: object) -> object:
+        try:
+            return read(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+
+    return BeforeValidator(validate)
+
+
+AddressField = Annotated[Address, _value_error(_address)]
+DurationField = Annotated[float, _value_error(_duration)]
+"""Seconds, written as a duration with its unit."""
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def read_config(kind: type[ConfigT], file: Path | None, overrides: Mapping[str, object]) -> ConfigT:
+    """A configuration from a TOML file, if there is one, and the command line.
+
+    Args:
+        kind: What to read.
+        file: A TOML file, or None.
+        overrides: Values from the command line, by field; those that are not None win over the file's.
+
+    Raises:
+        ConfigError: The file cannot be read, or a value is missing or wrong; a sentence for each, with its field.
+    """
+    values = {} if file is None else _read_toml(file)
+    given = {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return kind.model_validate({**values, **given})
+    except ValidationError as error:
+        sentences = [_sentence(kind, detail, file, given) for detail in error.errors(include_url=False)]
+        raise ConfigError("; ".join(sentences)) from error
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not TOML: {error}") from error
+
+
+def _sentence(kind: type[Config], detail: ErrorDetails, file: Path | None, given: Mapping[str, object]) -> str:
+    path = [str(part) for part in detail["loc"]]
+    field = ".".join(path)
+    where = f"--{path[0].replace('_', '-')}" if path[0] in given or file is None else f"{file}: {field}"
+    if detail["type"] == "missing":
+        return f"{where} is missing; give --{path[0].replace('_', '-')} or write it in the configuration file"
+    if detail["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(path[-1], _fields(kind, path[:-1]), 1)
+        return f"{where} is not known{f'; did you mean {close[0]!r}?' if close else ''}"
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("it is ")
+    message = message[0].lower() + message[1:]
+    shown = repr(detail["input"])
+    return f"{where} is {message}" if message.startswith(shown) else f"{where} is {shown}: {message}"
+
+
+def _fields(kind: type[BaseModel], path: list[str]) -> list[str]:
+    """Names that could stand at this place of a configuration."""
+    fields = kind.model_fields
+    for part in path:
+        annotation = fields[part].annotation if part in fields else None
+        inner = next(
+            (a for a in getattr(annotation, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)), None
+        )
+        fields = inner.model_fields if inner else fields
+    return list(fields)

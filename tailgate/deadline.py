@@ -1,0 +1,107 @@
+"""A deadline: a fixed instant on a monotonic clock, and what follows from it.
+
+Lives here: the type, how a deadline is made from budgets, and how a budget is read from what a client sent.
+Must not live here: a clock (instants are arguments), a timer, what is done about a missed deadline.
+
+A deadline is kept as the instant it was set and the seconds it then had, never as a duration that is handed on, and
+never clamped at zero: one that had already passed when it was set keeps its negative budget, so that nothing downstream
+can take it for the most urgent of all. Late means ``now - start > budget``; that one comparison, in that order
+of floating-point operations, is used everywhere, so a live counter and a trace read back agree on every request.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from tailgate.errors import InvalidRequest
+
+MAX_BUDGET_S = 3600.0
+"""Longest budget taken: an inference that may last longer than an hour has no deadline worth the name."""
+
+_GRPC_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
+_GRPC_UNIT_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """An instant by which an answer has to be complete.
+
+    Attributes:
+        start_s: When the clock of this request started, in seconds on a monotonic clock.
+        budget_s: Seconds it had at that instant; zero or less if it had already passed.
+
+    >>> d = Deadline(start_s=100.0, budget_s=0.5)
+    >>> d.remaining_s(100.2) > 0, d.passed(100.5), d.passed(100.6)
+    (True, False, True)
+    """
+
+    start_s: float
+    budget_s: float
+
+    @property
+    def at_s(self) -> float:
+        """The instant itself, for timers. Whether it has passed is for `passed` to say."""
+        return self.start_s + self.budget_s
+
+    def remaining_s(self, now_s: float) -> float:
+        """Seconds left at `now_s`; negative once it has passed."""
+        return self.budget_s - (now_s - self.start_s)
+
+    def passed(self, now_s: float) -> bool:
+        """Whether an answer that is complete at `now_s` is late. At the instant itself it is not."""
+        return now_s - self.start_s > self.budget_s
+
+    @property
+    def expired_on_arrival(self) -> bool:
+        """Whether there was no time at all: a budget of zero or less cannot be met by any answer."""
+        return self.budget_s <= 0.0
+
+
+def earliest(start_s: float, *budgets_s: float | None) -> Deadline:
+    """The tightest of several budgets, as a deadline that starts at `start_s`.
+
+    Args:
+        start_s: Arrival, in seconds on a monotonic clock.
+        budgets_s: Seconds allowed by each party that has a say; None where it has nothing to say. At least one says
+            something.
+
+    >>> earliest(10.0, None, 0.2, 0.05).budget_s
+    0.05
+    """
+    given = [budget for budget in budgets_s if budget is not None]
+    return Deadline(start_s, min(*given, MAX_BUDGET_S))
+
+
+def parse_grpc_timeout(text: str) -> float:
+    """Seconds of a `grpc-timeout` header: up to eight digits and a unit, as gRPC over HTTP/2 defines it.
+
+    Raises:
+        InvalidRequest: The value has another form.
+
+    >>> parse_grpc_timeout("50m")
+    0.05
+    """
+    match = _GRPC_TIMEOUT.fullmatch(text)
+    if match is None:
+        raise InvalidRequest(f"grpc-timeout is {text!r}; expected 1 to 8 digits and one of H M S m u n, such as '50m'")
+    return int(match[1]) * _GRPC_UNIT_S[match[2]]
+
+
+def parse_deadline_ms(text: str) -> float:
+    """Seconds of the metadata `tailgate-deadline-ms`: a finite number of milliseconds. Zero or less is expired.
+
+    Raises:
+        InvalidRequest: It is not a finite number.
+
+    >>> parse_deadline_ms("12.5")
+    0.0125
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InvalidRequest(f"tailgate-deadline-ms is {text!r}; expected a number of milliseconds, such as '50'")
+    return value / 1e3

@@ -1,0 +1,173 @@
+"""Every metric Tailgate exports: its name, what it means, its labels. Nothing is named anywhere else.
+
+A `Collector` turns the books into samples on demand, so that every count of a scrape is of one instant: in each scrape
+``tailgate_received_total`` equals the sum of ``tailgate_requests_total`` and ``tailgate_in_flight``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.utils import floatToGoString
+
+from tailgate import __version__
+from tailgate.ledger import Histogram, Ledger
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One metric.
+
+    Attributes:
+        name: As exported, without the suffix that its kind adds.
+        kind: The Prometheus type.
+        help: What exactly is measured, and its unit.
+        labels: Names of its labels; the values come from configuration or from a closed set.
+    """
+
+    name: str
+    kind: type[Metric]
+    help: str
+    labels: tuple[str, ...] = ()
+
+    def family(self) -> Any:
+        """An empty family to add samples to."""
+        return self.kind(self.name, self.help, labels=self.labels)  # type: ignore[call-arg]  # base class lacks labels
+
+
+_MODEL = ("model", "version")
+
+BUILD = Definition("tailgate_build", InfoMetricFamily, "The version that is running.")
+RECEIVED = Definition("tailgate_received", CounterMetricFamily, "Requests that arrived.")
+IN_FLIGHT = Definition("tailgate_in_flight", GaugeMetricFamily, "Requests that have no outcome yet.")
+REQUESTS = Definition(
+    "tailgate_requests",
+    CounterMetricFamily,
+    "Requests that ended, by outcome and by whether the answer was right. Time-critical accuracy is the share with "
+    'outcome="ok" and verdict="right".',
+    (*_MODEL, "outcome", "verdict"),
+)
+LATENCY = Definition(
+    "tailgate_latency_seconds",
+    HistogramMetricFamily,
+    "Seconds from arrival to the end of a request, however it ended.",
+    _MODEL,
+)
+RIGHT_LATENCY = Definition(
+    "tailgate_right_latency_seconds",
+    HistogramMetricFamily,
+    "Seconds from arrival to a right answer, late ones included. Divided by all requests: quality at each bucket.",
+    _MODEL,
+)
+DEADLINE = Definition(
+    "tailgate_deadline_seconds", GaugeMetricFamily, "The deadline a model has where the client sets none.", ("model",)
+)
+UPSTREAM_UP = Definition(
+    "tailgate_upstream_up", GaugeMetricFamily, "1 while the upstream answers that it is ready, else 0.", ("upstream",)
+)
+TRACE_RECORDS = Definition(
+    "tailgate_trace_records",
+    CounterMetricFamily,
+    "Observations written to the trace, or lost to the disk.",
+    ("result",),
+)
+LOOP_LAG = Definition(
+    "tailgate_event_loop_lag_seconds",
+    HistogramMetricFamily,
+    "How much later than asked the event loop woke. While it stalls, requests can end that nobody here sees.",
+)
+
+DEFINITIONS = (
+    BUILD,
+    RECEIVED,
+    IN_FLIGHT,
+    REQUESTS,
+    LATENCY,
+    RIGHT_LATENCY,
+    DEADLINE,
+    UPSTREAM_UP,
+    TRACE_RECORDS,
+    LOOP_LAG,
+)
+
+
+@dataclass(frozen=True)
+class Gauges:
+    """What a scrape shows beside the books.
+
+    Attributes:
+        deadlines_s: By model.
+        upstreams: Whether each answers that it is ready, by address.
+        trace_written: Observations in the trace.
+        trace_dropped: Observations lost to the disk.
+        loop_lag: Of the event loop.
+    """
+
+    deadlines_s: dict[str, float]
+    upstreams: dict[str, bool]
+    trace_written: int
+    trace_dropped: int
+    loop_lag: Histogram
+
+
+class Collector:
+    """Samples of the books and gauges, all of the instant at which `collect` runs to its end."""
+
+    def __init__(self, ledger: Ledger, gauges: Callable[[], Gauges]) -> None:
+        """Collect from this ledger, and from what `gauges` returns then."""
+        self._ledger = ledger
+        self._gauges = gauges
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric of `DEFINITIONS`, in that order."""
+        ledger, gauges = self._ledger, self._gauges()
+        yield _with(BUILD, ((), {"version": __version__}))
+        yield _with(RECEIVED, ((), ledger.received))
+        yield _with(IN_FLIGHT, ((), ledger.in_flight))
+        yield _with(
+            REQUESTS,
+            *(
+                ((model, version, outcome.label, verdict.value), count)
+                for (model, version), books in ledger.models.items()
+                for (outcome, verdict), count in books.outcomes.items()
+            ),
+        )
+        yield _with_histograms(LATENCY, *((key, books.latency) for key, books in ledger.models.items()))
+        yield _with_histograms(RIGHT_LATENCY, *((key, books.right_latency) for key, books in ledger.models.items()))
+        yield _with(DEADLINE, *(((model,), deadline_s) for model, deadline_s in gauges.deadlines_s.items()))
+        yield _with(UPSTREAM_UP, *(((address,), int(up)) for address, up in gauges.upstreams.items()))
+        yield _with(TRACE_RECORDS, (("written",), gauges.trace_written), (("dropped",), gauges.trace_dropped))
+        yield _with_histograms(LOOP_LAG, ((), gauges.loop_lag))
+
+
+class Snapshot:
+    """Metrics that have been collected: what a renderer takes for a registry, on any thread."""
+
+    def __init__(self, collector: Collector) -> None:
+        """Collect now, on the thread that owns the ledger."""
+        self._metrics = list(collector.collect())
+
+    def collect(self) -> list[Metric]:
+        """The metrics as they were."""
+        return self._metrics
+
+
+def _with(definition: Definition, *samples: tuple[tuple[str, ...], Any]) -> Metric:
+    family = definition.family()
+    for labels, value in samples:
+        family.add_metric(labels, value)
+    metric: Metric = family
+    return metric
+
+
+def _with_histograms(definition: Definition, *samples: tuple[tuple[str, ...], Histogram]) -> Metric:
+    family = definition.family()
+    for labels, histogram in samples:
+        bounds = [*map(floatToGoString, histogram.bounds), "+Inf"]
+        family.add_metric(labels, list(zip(bounds, histogram.cumulative(), strict=True)), histogram.sum)
+    metric: Metric = family
+    return metric

@@ -1,0 +1,74 @@
+"""The noun of the product: what became of one request.
+
+Everything Tailgate shows (metrics, reports, alerts) is a view of observations. One is made when a request has ended,
+at one place, and is never changed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tailgate.errors import Status
+from tailgate.outcome import Outcome
+from tailgate.protocol.answers import UNKNOWN_CLASS
+
+
+class Verdict(StrEnum):
+    """Whether an answer was right."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNKNOWN = "unknown"
+    """There was no answer, it names no class, or no label is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What became of one request.
+
+    Attributes:
+        request_id: Identifies it at client, proxy and in feedback.
+        model: Its model, from a closed set of names.
+        version: The version that answered, or that was asked for; may be empty.
+        arrival_unix_s: Wall-clock time of its arrival, for charts and for joining with other systems.
+        budget_s: Seconds it had at its arrival (`Deadline.budget_s`).
+        latency_s: Seconds from arrival to its end: the complete answer where there was one.
+        outcome: How it ended.
+        predicted: The class its answer named, or `UNKNOWN_CLASS`.
+        label: The right class, or `UNKNOWN_CLASS`.
+        status: The gRPC status its client was given.
+        lag_s: Client only: how much later than scheduled it was sent.
+        pass_index: Client only: which pass of the data set it belongs to, from 0.
+        sample: Client only: which sample of the data set it carries, from 0.
+    """
+
+    request_id: str
+    model: str
+    version: str
+    arrival_unix_s: float
+    budget_s: float
+    latency_s: float
+    outcome: Outcome
+    predicted: int = UNKNOWN_CLASS
+    label: int = UNKNOWN_CLASS
+    status: Status = Status.OK
+    lag_s: float = 0.0
+    pass_index: int = -1
+    sample: int = -1
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the answer was right, whenever it came."""
+        if UNKNOWN_CLASS in (self.predicted, self.label):
+            return Verdict.UNKNOWN
+        return Verdict.RIGHT if self.predicted == self.label else Verdict.WRONG
+
+    @property
+    def response_time_s(self) -> float:
+        """`latency_s` where a complete answer was seen, else infinite: the time that thresholds are held against."""
+        return self.latency_s if self.outcome in _ANSWER_SEEN else math.inf
+
+
+_ANSWER_SEEN = frozenset({Outcome.OK, Outcome.OK_LATE, Outcome.OK_LATE_DISCARDED})

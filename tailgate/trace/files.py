@@ -1,0 +1,104 @@
+"""Trace files: one that is appended to, and all that lie in a folder.
+
+`TraceWriter.append` returns once the operating system has the records: the writer may then be killed at any instant
+without losing them. Power failure is held off by `sync`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tailgate.errors import TraceError
+from tailgate.observation import Observation
+from tailgate.trace.format import SUFFIX, Contents, Encoder, decode, encode_header
+
+
+class TraceWriter:
+    """Appends observations to a new file."""
+
+    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+        """Create the file and its folder.
+
+        Args:
+            path: Where; must not exist yet.
+            header: What the trace says of itself: ``role``, ``run_id`` and whatever helps a reader.
+
+        Raises:
+            TraceError: The file exists, or cannot be created.
+        """
+        self._encoder = Encoder()
+        self.path = path
+        self.written = 0
+        """Observations that are in the file."""
+        self.dropped = 0
+        """Observations that are not, because the disk refused them or the writer was told so."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileExistsError as error:
+            raise TraceError(f"{path} exists; traces are never overwritten, so choose another folder") from error
+        except OSError as error:
+            raise TraceError(f"{path} cannot be created: {error.strerror}") from error
+        self._size = 0
+        self._write(encode_header(header))
+
+    def append(self, observations: Sequence[Observation]) -> None:
+        """Write these observations: all, or where the disk refuses none; then they are counted as dropped."""
+        batch = self._encoder.encode(observations)
+        try:
+            self._write(batch.data)
+        except OSError:
+            os.ftruncate(self._file, self._size)
+            self.drop(batch.count)
+        else:
+            self._encoder.commit(batch)
+            self.written += batch.count
+
+    def drop(self, count: int) -> None:
+        """Account for observations that will never be appended."""
+        self._encoder.skip(count)
+        self.dropped += count
+
+    def sync(self) -> None:
+        """Have the disk itself hold everything appended so far."""
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        """Sync and close."""
+        self.sync()
+        os.close(self._file)
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._file, view) :]
+        self._size += len(data)
+
+
+def read_trace(path: Path) -> Contents:
+    """Everything sound in one trace file.
+
+    Raises:
+        TraceError: It cannot be read, or is no trace.
+    """
+    try:
+        return decode(path.read_bytes(), str(path))
+    except OSError as error:
+        raise TraceError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def read_folder(folder: Path) -> list[Contents]:
+    """Every trace of a folder, in the order of their names.
+
+    Raises:
+        TraceError: There is no such folder, or no trace in it.
+    """
+    if not folder.is_dir():
+        raise TraceError(f"{folder} is not a folder; name the one that --trace wrote to")
+    paths = sorted(folder.glob(f"*{SUFFIX}"))
+    if not paths:
+        raise TraceError(f"{folder} holds no *{SUFFIX} file; name the folder that --trace wrote to")
+    return [read_trace(path) for path in paths]

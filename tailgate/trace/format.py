@@ -1,0 +1,209 @@
+r"""The layout of a trace: bytes in, arrays out, and back. No file is opened here.
+
+    trace  = magic line, header line, record*
+    magic  = "tailgate-trace 1 " crc32-of-header-line-in-hex "\n"
+    header = one line of JSON: role, run id, clock, names of the fields, whatever the writer adds
+    record = 128 bytes, little-endian, as `RECORD` says; ends in the CRC-32 of what stands before it
+
+A record is an observation or, with ``kind`` NAME, gives the number ``model`` to a model's or version's name, which
+stands in ``request_id``'s place. Observations carry gap-free sequence numbers from 0, given
+when the observation was made: a number that is missing is an observation that could not be written. A record cut short
+by the writer's death lies at the end of the file, and is the only one that can be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tailgate.errors import TraceError
+from tailgate.observation import Observation
+
+VERSION = 1
+SUFFIX = ".trace"
+
+OBSERVATION, NAME = 1, 2
+NAME_BYTES = 64
+
+RECORD = np.dtype(
+    [
+        ("kind", "u1"),
+        ("outcome", "u1"),
+        ("status", "u1"),
+        ("reserved", "u1"),
+        ("model", "<u2"),
+        ("version", "<u2"),
+        ("sequence", "<u8"),
+        ("arrival_unix_s", "<f8"),
+        ("budget_s", "<f8"),
+        ("latency_s", "<f8"),
+        ("lag_s", "<f4"),
+        ("pass_index", "<i4"),
+        ("sample", "<i4"),
+        ("predicted", "<i4"),
+        ("label", "<i4"),
+        ("request_id", f"S{NAME_BYTES}"),
+        ("crc32", "<u4"),
+    ]
+)
+
+Records = npt.NDArray[np.void]
+
+
+def request_key(request_id: str) -> bytes:
+    """What a record keeps of a request id: the id itself, or for one of over 64 bytes a digest of it.
+
+    The same at every writer, so that traces are joined on it.
+    """
+    encoded = request_id.encode()
+    if len(encoded) <= NAME_BYTES and b"\0" not in encoded:
+        return encoded
+    return b"~" + hashlib.blake2b(encoded, digest_size=24).hexdigest().encode()
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What was found in a trace's bytes.
+
+    Attributes:
+        header: As it was written.
+        names: Model and version names by their number.
+        records: The sound observations, in the order in which they were written.
+        damaged: Records whose checksum does not fit, which are left out of `records`.
+        torn_bytes: Bytes of a record cut short at the end.
+        missing: Sequence numbers below the highest that no sound record has: observations that are not here.
+    """
+
+    header: Mapping[str, Any]
+    names: Mapping[int, str]
+    records: Records
+    damaged: int
+    torn_bytes: int
+    missing: int
+
+
+def encode_header(fields: Mapping[str, Any]) -> bytes:
+    """The two lines a trace begins with."""
+    line = json.dumps({**fields, "record": RECORD.descr, "record_bytes": RECORD.itemsize}, sort_keys=True).encode()
+    return b"tailgate-trace %d %08x\n%s\n" % (VERSION, zlib.crc32(line), line)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some observations as bytes, ready to be written.
+
+    Attributes:
+        data: Their records, with those of names that are new in front.
+        names: The new names' numbers.
+        count: How many observations.
+    """
+
+    data: bytes
+    names: Mapping[str, int]
+    count: int
+
+
+class Encoder:
+    """Turns observations into records: keeps the numbering of names and of records."""
+
+    def __init__(self) -> None:
+        """Start at sequence number 0 with no names."""
+        self._numbers: dict[str, int] = {}
+        self._sequence = 0
+
+    def encode(self, observations: Sequence[Observation]) -> Batch:
+        """These observations as bytes. Nothing is numbered for good before `commit`."""
+        names: dict[str, int] = {}
+        for name in (name for o in observations for name in (o.model, o.version)):
+            if name not in self._numbers and name not in names:
+                names[name] = len(self._numbers) + len(names)
+        numbers = self._numbers | names
+        rows = np.zeros(len(names) + len(observations), RECORD)
+        for row, (name, number) in zip(rows, names.items(), strict=False):
+            row["kind"], row["model"], row["request_id"] = NAME, number, name.encode()[:NAME_BYTES]
+        for position, o in enumerate(observations):
+            rows[len(names) + position] = (
+                OBSERVATION,
+                o.outcome,
+                o.status,
+                0,
+                numbers[o.model],
+                numbers[o.version],
+                self._sequence + position,
+                o.arrival_unix_s,
+                o.budget_s,
+                o.latency_s,
+                o.lag_s,
+                o.pass_index,
+                o.sample,
+                o.predicted,
+                o.label,
+                request_key(o.request_id),
+                0,
+            )
+        rows["crc32"] = _checksums(rows)
+        return Batch(rows.tobytes(), names, len(observations))
+
+    def commit(self, batch: Batch) -> None:
+        """The batch was written."""
+        self._numbers.update(batch.names)
+        self._sequence += batch.count
+
+    def skip(self, count: int) -> None:
+        """So many observations could not be written; the gap in the numbers will say so."""
+        self._sequence += count
+
+
+def decode(data: bytes | memoryview, source: str) -> Contents:
+    """Read back a trace's bytes, leaving out what is damaged and saying how much that was.
+
+    Args:
+        data: The whole trace.
+        source: What to call it in an error.
+
+    Raises:
+        TraceError: It is no trace, a newer one, or its header is damaged.
+    """
+    view = memoryview(data)
+    header, start = _decode_header(bytes(view[: 1 << 20]), source)
+    whole = (len(view) - start) // RECORD.itemsize
+    rows = np.frombuffer(view[start : start + whole * RECORD.itemsize], RECORD)
+    sound = rows["crc32"] == _checksums(rows)
+    named = rows[sound & (rows["kind"] == NAME)]
+    observations = rows[sound & (rows["kind"] == OBSERVATION)]
+    highest = int(observations["sequence"].max()) + 1 if len(observations) else 0
+    return Contents(
+        header=header,
+        names={int(row["model"]): row["request_id"].decode(errors="ignore") for row in named},
+        records=observations,
+        damaged=int(whole - sound.sum()),
+        torn_bytes=len(view) - start - whole * RECORD.itemsize,
+        missing=highest - len(np.unique(observations["sequence"])),
+    )
+
+
+def _decode_header(head: bytes, source: str) -> tuple[dict[str, Any], int]:
+    magic, _, rest = head.partition(b"\n")
+    line, newline, _ = rest.partition(b"\n")
+    words = magic.split(b" ")
+    if words[0] != b"tailgate-trace" or len(words) != 3:
+        raise TraceError(f"{source} is not a trace: it does not begin with 'tailgate-trace'")
+    if words[1] != b"%d" % VERSION:
+        raise TraceError(f"{source} is a trace of format {words[1].decode()!r}; this version reads format {VERSION}")
+    if not newline or words[2] != b"%08x" % zlib.crc32(line):
+        raise TraceError(f"{source} has a damaged header; its records cannot be read without it")
+    header: dict[str, Any] = json.loads(line)
+    return header, len(magic) + len(line) + 2
+
+
+def _checksums(rows: Records) -> npt.NDArray[np.uint32]:
+    data, size = memoryview(rows.tobytes()), RECORD.itemsize
+    crc32, body = zlib.crc32, size - 4
+    return np.fromiter((crc32(data[at : at + body]) for at in range(0, len(data), size)), np.uint32, len(rows))

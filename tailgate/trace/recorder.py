@@ -1,0 +1,74 @@
+"""The thread that writes a trace, so that nobody who makes an observation ever waits for a disk."""
+
+from __future__ import annotations
+
+import threading
+
+from tailgate.observation import Observation
+from tailgate.trace.files import TraceWriter
+
+FLUSH_INTERVAL_S = 0.1
+FLUSHES_PER_SYNC = 10
+MAX_PENDING = 100_000
+"""Observations held while the disk stalls, about 30 MB; beyond it they are dropped, and counted."""
+
+
+class Recorder:
+    """A sink for observations in front of a `TraceWriter`.
+
+    What was recorded is with the operating system a tenth of a second later, and on the disk a second later.
+    `record` may be called from any one thread.
+    """
+
+    def __init__(self, writer: TraceWriter, max_pending: int = MAX_PENDING) -> None:
+        """Start the thread; `close` ends it."""
+        self._writer = writer
+        self._max_pending = max_pending
+        self._pending: list[Observation] = []
+        self._overflow = 0
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="trace-recorder", daemon=True)
+        self._thread.start()
+
+    @property
+    def written(self) -> int:
+        """Observations in the file."""
+        return self._writer.written
+
+    @property
+    def dropped(self) -> int:
+        """Observations lost to a full or stalled disk."""
+        return self._writer.dropped + self._overflow
+
+    def record(self, observation: Observation) -> None:
+        """Take an observation; never waits for the disk."""
+        with self._lock:
+            if len(self._pending) < self._max_pending:
+                self._pending.append(observation)
+            else:
+                self._overflow += 1
+
+    def close(self) -> None:
+        """Write what is pending, sync and close the file."""
+        self._closing.set()
+        self._thread.join()
+        self._writer.close()
+
+    def _run(self) -> None:
+        flushes = 0
+        while not self._closing.wait(FLUSH_INTERVAL_S):
+            self._flush()
+            flushes += 1
+            if flushes % FLUSHES_PER_SYNC == 0:
+                self._writer.sync()
+        self._flush()
+
+    def _flush(self) -> None:
+        with self._lock:
+            batch, self._pending = self._pending, []
+            overflow, self._overflow = self._overflow, 0
+            if overflow:
+                self._writer.drop(overflow)
+        if batch:
+            self._writer.append(batch)

@@ -1,0 +1,68 @@
+"""What the mathematics takes, out of records: passes as matrices, scores, response times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tailgate.outcome import Outcome
+from tailgate.protocol.answers import UNKNOWN_CLASS
+from tailgate.trace.format import Records
+
+_ANSWER_SEEN = (Outcome.OK, Outcome.OK_LATE, Outcome.OK_LATE_DISCARDED)
+
+
+def response_times_s(records: Records) -> npt.NDArray[np.float64]:
+    """Seconds until the complete answer of each record; `inf` where none was seen (`Observation.response_time_s`)."""
+    seen = np.isin(records["outcome"], _ANSWER_SEEN)
+    return np.where(seen, records["latency_s"], np.inf)
+
+
+def scores(records: Records) -> npt.NDArray[np.float64]:
+    """1 where the answer names the label, else 0; whether it was in time is not asked here."""
+    right = (records["predicted"] == records["label"]) & (records["label"] != UNKNOWN_CLASS)
+    return np.asarray(right, np.float64)
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The complete passes of a run.
+
+    Attributes:
+        indexes: int `[passes]`, rising: which passes these are.
+        response_s: float `[passes, samples]`, seconds until the complete answer, `inf` where none came.
+        score: float `[passes, samples]`, 0 or 1.
+        incomplete: Passes left out because they do not hold every sample exactly once.
+    """
+
+    indexes: npt.NDArray[np.int64]
+    response_s: npt.NDArray[np.float64]
+    score: npt.NDArray[np.float64]
+    incomplete: int
+
+
+def passes_of(records: Records) -> Passes:
+    """Records of a load run as matrices, one row a pass, one column a sample.
+
+    A run that was cut short leaves a pass without some samples; its quality would rest on other samples than that of
+    the rest, so it is counted and left out.
+    """
+    rows = records[records["pass_index"] >= 0]
+    samples = np.unique(rows["sample"])
+    indexes, sizes = np.unique(rows["pass_index"], return_counts=True)
+    complete = [
+        index
+        for index, size in zip(indexes, sizes, strict=True)
+        if size == len(samples) == len(np.unique(rows["sample"][rows["pass_index"] == index]))
+    ]
+    kept = rows[np.isin(rows["pass_index"], complete)]
+    kept = kept[np.lexsort((kept["sample"], kept["pass_index"]))]
+    shape = (len(complete), len(samples))
+    return Passes(
+        indexes=np.array(complete, np.int64),
+        response_s=response_times_s(kept).reshape(shape),
+        score=scores(kept).reshape(shape),
+        incomplete=len(indexes) - len(complete),
+    )
