@@ -1,0 +1,194 @@
+"""One proxy as a whole: puts the parts together, runs them, and stops them in an order that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import grpc.aio
+from aiohttp import web
+
+from tailgate import __version__
+from tailgate.config import Address
+from tailgate.ledger import Histogram, Ledger, latency_buckets_s
+from tailgate.metrics import Collector, Gauges, Snapshot
+from tailgate.observation import Observation
+from tailgate.trace.files import TraceWriter
+from tailgate.trace.format import SUFFIX
+from tailgate.trace.recorder import Recorder
+from tailgate_proxy import loop_lag
+from tailgate_proxy.admin import start_admin
+from tailgate_proxy.config import ProxyConfig
+from tailgate_proxy.front import Front, make_server
+from tailgate_proxy.known_models import OTHER, KnownModels
+from tailgate_proxy.pipeline import build_handler
+from tailgate_proxy.status import status_document
+from tailgate_proxy.steps.admit import Admit
+from tailgate_proxy.upstream import Upstream, UpstreamFailure
+
+PROBE_INTERVAL_S = 0.5
+"""How often the upstream is asked whether it is ready."""
+
+LAME_DUCK_S = 0.2
+"""How long a stopping proxy still answers new requests itself, with UNAVAILABLE, before it closes its port."""
+
+_log = logging.getLogger(__name__)
+
+
+class Proxy:
+    """A proxy that has been started; `stop` ends it."""
+
+    def __init__(self, config: ProxyConfig) -> None:
+        """Put the parts together. Nothing is bound or written before `start`."""
+        clock = asyncio.get_running_loop().time
+        deadlines_s = [config.deadline, *(m.deadline for m in config.models.values() if m.deadline is not None)]
+        self._config = config
+        self._clock = clock
+        self._ledger = Ledger(latency_buckets_s(deadlines_s))
+        self._known = KnownModels(config.models)
+        self._admit = Admit(config.max_in_flight)
+        self._upstream = Upstream(config.upstream, config.max_message_mib << 20)
+        self._lag = Histogram(loop_lag.BUCKETS_S)
+        self._recorder: Recorder | None = None
+        self._collector = Collector(self._ledger, self._gauges)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._server: grpc.aio.Server | None = None
+        self._admin: web.AppRunner | None = None
+
+    async def start(self) -> tuple[Address, Address]:
+        """Bind and serve; returns the addresses of the gRPC and of the admin port, as they really are.
+
+        Raises:
+            ConfigError: An address cannot be bound.
+            TraceError: The trace cannot be created.
+        """
+        config = self._config
+        if config.trace is not None:
+            self._recorder = Recorder(TraceWriter(_trace_path(config.trace), _trace_header(config)))
+        handler = build_handler(
+            config,
+            clock=self._clock,
+            ledger=self._ledger,
+            known=self._known,
+            sinks=self._sinks(),
+            admit=self._admit,
+            upstream=self._upstream,
+        )
+        front = Front(handler, self._upstream, self._clock)
+        self._server, port = make_server(front, config.listen, config.max_message_mib << 20)
+        self._admin, admin_port = await start_admin(config.admin, self._snapshot, self._ready, self._status)
+        for model in config.models:
+            self._ledger.open(model, "")
+        self._ledger.open(OTHER, OTHER)
+        await self._learn_models()
+        self._tasks = [
+            asyncio.create_task(self._keep_learning()),
+            asyncio.create_task(loop_lag.keep_measuring(self._lag, self._clock)),
+        ]
+        gc.collect()
+        gc.freeze()  # what lives until the end need not be looked at by every collection
+        await self._server.start()
+        return Address(config.listen.host, port), Address(config.admin.host, admin_port)
+
+    async def stop(self) -> None:
+        """Refuse what is new, finish what is in flight, then close; the books are complete when this returns.
+
+        Stopping a second time does nothing.
+        """
+        if self._admit.draining:
+            return
+        self._admit.draining = True
+        started_s = self._clock()
+        while self._clock() - started_s < LAME_DUCK_S or (
+            self._ledger.in_flight and self._clock() - started_s < self._config.drain_grace
+        ):
+            await asyncio.sleep(0.02)
+        if self._server is not None:
+            await self._server.stop(grace=0.5)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._upstream.close()
+        if self._recorder is not None:
+            await asyncio.to_thread(self._recorder.close)
+        if self._admin is not None:
+            await self._admin.cleanup()
+
+    def _sinks(self) -> list[Callable[[Observation], None]]:
+        sinks: list[Callable[[Observation], None]] = [self._ledger.book]
+        if self._recorder is not None:
+            sinks.append(self._recorder.record)
+        return sinks
+
+    async def _keep_learning(self) -> None:
+        """Probe the upstream for ever; each time it becomes ready, ask again what models it has."""
+        was_ready = self._upstream.ready
+        while True:
+            ready = await self._upstream.probe()
+            if ready and not was_ready:
+                await self._learn_models()
+            was_ready = ready
+            await asyncio.sleep(PROBE_INTERVAL_S)
+
+    async def _learn_models(self) -> None:
+        """Open the books of every model the upstream lists, so that its metrics begin at zero."""
+        if not await self._upstream.probe():
+            return
+        try:
+            listed = await self._upstream.models()
+        except UpstreamFailure as failure:
+            _log.warning("upstream %s does not list its models: %s", self._upstream.address, failure)
+            return
+        for model, version in listed:
+            if self._known.learn(model, version):
+                self._ledger.open(*self._known.labels(model, version))
+
+    def _ready(self) -> bool:
+        return self._upstream.ready and not self._admit.draining
+
+    def _status(self) -> dict[str, object]:
+        return status_document(
+            self._config, self._ledger, upstream_ready=self._upstream.ready, draining=self._admit.draining
+        )
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(self._collector)
+
+    def _gauges(self) -> Gauges:
+        default = self._config.deadline
+        models = {model: self._config.models.get(model) for model, _ in self._ledger.models if model != OTHER}
+        return Gauges(
+            deadlines_s={
+                model: default if known is None or known.deadline is None else known.deadline
+                for model, known in models.items()
+            },
+            upstreams={str(self._upstream.address): self._upstream.ready},
+            trace_written=self._recorder.written if self._recorder else 0,
+            trace_dropped=self._recorder.dropped if self._recorder else 0,
+            loop_lag=self._lag,
+        )
+
+
+def _trace_path(folder: Path) -> Path:
+    """A new file for every start, so that no restart touches what an earlier one recorded."""
+    return folder / f"proxy-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}{SUFFIX}"
+
+
+def _trace_header(config: ProxyConfig) -> dict[str, object]:
+    return {
+        "role": "proxy",
+        "run_id": uuid4().hex,
+        "tailgate": __version__,
+        "started_unix_s": time.time(),
+        "clock": "latency_s: arrival at the proxy until the answer is handed to the client's stream, monotonic",
+        "mode": config.mode.value,
+        "deadline_s": config.deadline,
+        "upstream": str(config.upstream),
+    }

@@ -1,0 +1,42 @@
+"""The proxy's state as a document: what `/status.json` shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tailgate import __version__
+from tailgate.ledger import Ledger
+from tailgate.observation import Verdict
+from tailgate.outcome import PROXY_OUTCOMES, Outcome
+from tailgate_proxy.config import ProxyConfig
+
+SCHEMA_VERSION = 1
+
+
+def status_document(config: ProxyConfig, ledger: Ledger, *, upstream_ready: bool, draining: bool) -> dict[str, Any]:
+    """Everything a person or a script asks first. Times are in seconds."""
+    counts = ledger.outcomes()
+    by_outcome = {outcome.label: sum(counts[outcome, verdict] for verdict in Verdict) for outcome in PROXY_OUTCOMES}
+    answers = [outcome for outcome in PROXY_OUTCOMES if outcome.answered]
+    right = sum(counts[outcome, Verdict.RIGHT] for outcome in answers)
+    judged = right + sum(counts[outcome, Verdict.WRONG] for outcome in answers)
+    right_in_time = counts[Outcome.OK, Verdict.RIGHT]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "version": __version__,
+        "mode": config.mode.value,
+        "deadline_s": config.deadline,
+        "upstream": {"address": str(config.upstream), "ready": upstream_ready},
+        "draining": draining,
+        "received": ledger.received,
+        "in_flight": ledger.in_flight,
+        "outcomes": by_outcome,
+        "right": right,
+        "right_in_time": right_in_time,
+        "accuracy_of_answers": right / judged if judged else None,
+        "time_critical_accuracy": right_in_time / ledger.ended if ledger.ended else None,
+        "models": [
+            {"model": model, "version": version, "requests": sum(books.outcomes.values())}
+            for (model, version), books in sorted(ledger.models.items())
+        ],
+    }
