@@ -1,0 +1,56 @@
+"""`tailgate demo`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from datetime import datetime
+from pathlib import Path
+
+from tailgate.cli import EXIT_MISSED, EXIT_OK, Command
+from tailgate.errors import UsageError
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--out", type=Path, metavar="DIR", help="folder for traces and report (runs/demo-DATE-TIME)")
+    add("--seconds", type=float, default=60.0, metavar="S", help="length of the replay, about")
+    add("--rate", type=float, default=200.0, metavar="R", help="requests per second")
+    add("--deadline-ms", type=float, default=25.0, metavar="MS", help="time a request has")
+    add("--mode", choices=("enforce", "observe"), default="enforce", help="what the proxy does at the deadline")
+    add("--busy", type=int, default=3, metavar="N", help="busy processes on the server's processor, middle third")
+    add("--no-contention", action="store_true", help="leave the server alone")
+    add("--cache", type=Path, metavar="DIR", help="where the trained network is kept (as for `tailgate load`)")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from tailgate_loadgen.demo.ending import show_ending
+    from tailgate_loadgen.demo.play import Script, play
+    from tailgate_loadgen.options import default_cache
+
+    for name in ("seconds", "rate", "deadline_ms"):
+        if not getattr(options, name) > 0:
+            raise UsageError(f"--{name.replace('_', '-')} is {getattr(options, name)}; it must be above zero")
+    out: Path = options.out or Path("runs") / f"demo-{datetime.now():%Y%m%d-%H%M%S}"  # noqa: DTZ005 — for a person
+    if out.exists() and any(out.iterdir()):
+        raise UsageError(f"--out {out} is not empty; name a new folder, so that no earlier run is mixed with this one")
+    script = Script(
+        out=out,
+        cache=options.cache or default_cache(os.environ.get("XDG_CACHE_HOME", "")),
+        seconds=options.seconds,
+        rate=options.rate,
+        deadline_ms=options.deadline_ms,
+        mode=options.mode,
+        busy=0 if options.no_contention else max(options.busy, 0),
+    )
+    console = Console()
+    status = play(script, console)
+    balanced = show_ending(script, console, run_valid=status == 0)
+    return EXIT_OK if balanced else EXIT_MISSED
+
+
+COMMAND = Command(
+    "run server, proxy and load generator on real images, with contention in the middle", _configure, _run
+)

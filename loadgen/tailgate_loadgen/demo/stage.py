@@ -1,0 +1,103 @@
+"""Processes of the demo: started on a processor of their own, waited for until they are ready, always ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tailgate.errors import UsageError
+
+READY_TIMEOUT_S = 90.0
+STOP_TIMEOUT_S = 20.0
+
+
+@contextmanager
+def pinned(cpu: int | None) -> Iterator[None]:
+    """Processes started within run on this processor alone (where the platform can do that)."""
+    if cpu is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cpu})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def two_cpus() -> tuple[int | None, int | None]:
+    """A processor for the server and another for proxy and load; None where there is no choice."""
+    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return (cpus[0], cpus[1]) if len(cpus) > 1 else (None, None)
+
+
+class Actor:
+    """One running `tailgate` command."""
+
+    def __init__(self, arguments: Sequence[str], log: Path, cpu: int | None = None) -> None:
+        """Start it; what it says goes to `log`."""
+        self._name = arguments[0]
+        self._log = log
+        with pinned(cpu), log.open("wb") as output:
+            self._process = subprocess.Popen(  # noqa: S603 — our own command
+                [sys.executable, "-m", "tailgate", *arguments], stdout=output, stderr=subprocess.STDOUT
+            )
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """The first line that matches, once it is there.
+
+        Raises:
+            UsageError: The command ended, or took too long.
+        """
+        give_up_s = time.monotonic() + READY_TIMEOUT_S
+        while time.monotonic() < give_up_s:
+            match = re.search(pattern, self._said())
+            if match:
+                return match
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise UsageError(f"`tailgate {self._name}` did not start; it said: {self._last_words()}")
+
+    @property
+    def exit_status(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    def finish(self) -> int:
+        """Wait until it ends by itself; returns its exit status."""
+        return self._process.wait()
+
+    def stop(self) -> None:
+        """Ask it to end, and see that it does."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def check(self, statuses: Sequence[int]) -> int:
+        """Its exit status, which must be one of these.
+
+        Raises:
+            UsageError: It is another.
+        """
+        status = self.finish()
+        if status not in statuses:
+            raise UsageError(f"`tailgate {self._name}` ended with status {status}; it said: {self._last_words()}")
+        return status
+
+    def _said(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def _last_words(self) -> str:
+        return " / ".join(self._said().strip().splitlines()[-5:]) or "nothing"

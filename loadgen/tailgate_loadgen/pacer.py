@@ -1,0 +1,76 @@
+"""Calls a function at given instants of the loop's clock: never early, and as little late as an event loop allows."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from tailgate_loadgen.alarm import Alarm, best_alarm
+
+MAX_BURST = 32
+"""Fired on one wake-up. After a stall many instants are due at once; between bursts the loop gets to read answers."""
+
+
+class Pacer:
+    """Fires once at each instant of a list, in order."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        due_s: npt.NDArray[np.float64],
+        fire: Callable[[int], None],
+        alarm: Callable[[asyncio.AbstractEventLoop, Callable[[], None]], Alarm] = best_alarm,
+    ) -> None:
+        """Prepare; nothing is fired before `run`.
+
+        Args:
+            loop: On whose `time` the instants are.
+            due_s: float64 `[instants]`, not falling.
+            fire: Called with the instant's position.
+            alarm: Makes the alarm.
+        """
+        self._loop = loop
+        self._due_s: list[float] = due_s.tolist()  # plain floats: the list is walked once for every request
+        self._fire = fire
+        self._next = 0
+        self._done: asyncio.Future[None] = loop.create_future()
+        self._make_alarm = alarm
+
+    @property
+    def next_due_s(self) -> float:
+        """The next instant; infinite after the last."""
+        return self._due_s[self._next] if self._next < len(self._due_s) else math.inf
+
+    async def run(self) -> int:
+        """Fire at every instant; returns how many were fired, which is fewer only after `stop`."""
+        self._alarm = self._make_alarm(self._loop, self._on_alarm)
+        try:
+            self._on_alarm()
+            await self._done
+        finally:
+            self._alarm.close()
+        return self._next
+
+    def stop(self) -> None:
+        """Fire no more."""
+        if not self._done.done():
+            self._done.set_result(None)
+
+    def _on_alarm(self) -> None:
+        for _ in range(MAX_BURST):
+            # The clock decides, not the alarm, which may ring a little early.
+            if self._done.done() or self.next_due_s > self._loop.time():
+                break
+            self._next += 1
+            try:
+                self._fire(self._next - 1)
+            except Exception as error:  # noqa: BLE001 - handed on to whoever awaits `run`
+                self._done.set_exception(error)
+        if math.isinf(self.next_due_s):
+            self.stop()
+        if not self._done.done():
+            self._alarm.set(self.next_due_s)

@@ -1,0 +1,161 @@
+"""A real server in a process of its own, and the command as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tailgate.cli
+from tailgate.trace.files import read_trace
+from tailgate.trace.format import Contents, Records
+
+ROOT = Path(__file__).parents[2]
+PYTHONPATH = os.pathsep.join(str(ROOT / folder) for folder in (".", "loadgen"))
+
+
+@dataclass
+class Server:
+    """A running server."""
+
+    address: str
+    log: Path
+
+    def received(self, model: str) -> list[dict[str, Any]]:
+        """Requests it got for this model, in order, without those of warm-ups."""
+        lines = (json.loads(line) for line in self.log.read_text().splitlines())
+        return [line for line in lines if line["model"] == model and "tailgate-label" in line["metadata"]]
+
+
+@pytest.fixture(scope="session")
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Server]]:
+    """Starts servers, which end with the session."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start() -> Server:
+        log = tmp_path_factory.mktemp("server") / "received.jsonl"
+        log.touch()
+        process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("v2_server.py"), log],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": PYTHONPATH},
+        )
+        processes.append(process)
+        assert process.stdout is not None
+        return Server(f"127.0.0.1:{int(process.stdout.readline())}", log)
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def server(start_server: Callable[[], Server]) -> Server:
+    """A server that all tests share."""
+    return start_server()
+
+
+@dataclass
+class Ran:
+    """What the command did."""
+
+    status: int
+    error: str
+    output: str
+    folder: Path
+
+    @property
+    def rows(self) -> Records:
+        """Its records of passes, without warm-ups."""
+        records = self.trace.records
+        return records[records["pass_index"] >= 0]
+
+    @property
+    def trace(self) -> Contents:
+        """What it recorded."""
+        return read_trace(self.folder / "client.trace")
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What it came to."""
+        content: dict[str, Any] = json.loads((self.folder / "summary.json").read_text())
+        return content
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Runs `tailgate load` with these options beside --trace and --cache."""
+    entry = EntryPoint("load", "tailgate_loadgen.command:COMMAND", "tailgate.commands")
+    monkeypatch.setattr(tailgate.cli, "entry_points", lambda **_: [entry])
+    # These machines may be busy: whether the generator kept its pace is asked for where that is the question.
+    defaults = {"--dataset": "digits", "--model": "right", "--rate": "400", "--deadline": "2s", "--max-lag": "10s"}
+
+    def run(*flags: str, folder: str = "run", **options: object) -> Ran:
+        given = defaults | {f"--{name.replace('_', '-')}": str(value) for name, value in options.items()}
+        given |= {"--trace": str(tmp_path / folder), "--cache": str(tmp_path / "cache")}
+        try:
+            status = tailgate.cli.main(["load", *flags, *(part for pair in given.items() for part in pair)])
+        except SystemExit as exit_:  # argparse
+            status = int(exit_.code or 0)
+        captured = capsys.readouterr()
+        return Ran(status, captured.err, captured.out, tmp_path / folder)
+
+    return run
+
+
+@pytest.fixture
+def start_load(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts `tailgate load` in a process of its own, for what is done to a process."""
+    processes: list[subprocess.Popen[str]] = []
+    main = (
+        "import sys, tailgate.cli; from importlib.metadata import EntryPoint; "
+        "entry = EntryPoint('load', 'tailgate_loadgen.command:COMMAND', 'tailgate.commands'); "
+        "tailgate.cli.entry_points = lambda group: [entry]; sys.exit(tailgate.cli.main())"
+    )
+
+    def start(**options: object) -> subprocess.Popen[str]:
+        given = {
+            "dataset": "digits",
+            "max-lag": "10s",
+            "trace": tmp_path / "run",
+            "cache": tmp_path / "cache",
+        } | options
+        process = subprocess.Popen(
+            [sys.executable, "-c", main, "load", "--quiet", *(f"--{name}={value}" for name, value in given.items())],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": PYTHONPATH},
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def make_image() -> Callable[..., Path]:
+    """Writes an image of seeded noise over a gradient."""
+
+    def make(path: Path, width: int = 60, height: int = 48, seed: int = 0, mode: str = "RGB") -> Path:
+        noise = np.random.default_rng(seed).integers(0, 60, (height, width, 3))
+        ramp = np.linspace(0, 190, width)[None, :, None]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((noise + ramp).astype(np.uint8)).convert(mode).save(path)
+        return path
+
+    return make
