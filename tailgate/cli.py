@@ -100,7 +100,3 @@ def _load(entry: EntryPoint) -> Command:
     command = entry.load()
     assert isinstance(command, Command), f"entry point {entry.name} is {command!r}, not a Command"
     return command
-
-
-if __name__ == "__main__":
-    sys.exit(main())

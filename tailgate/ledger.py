@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from tailgate.observation import Observation, Verdict
 from tailgate.outcome import PROXY_OUTCOMES, Outcome
+from tailgate.protocol.answers import UNKNOWN_CLASS
 
 BASE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -55,6 +56,7 @@ class ModelBooks:
     """The counts of one model and version.
 
     Attributes:
+        labelled: Requests that ended and whose label is known, answered or not; quality is a share of these.
         outcomes: By outcome and verdict; every outcome a proxy can book is there from the start, at zero.
         latency: Of every request, until it ended, however it ended.
         right_latency: Of right answers alone, late ones included: divided by the number of requests it is Q(θ) at each
@@ -64,6 +66,7 @@ class ModelBooks:
     outcomes: Counter[tuple[Outcome, Verdict]]
     latency: Histogram
     right_latency: Histogram
+    labelled: int = 0
 
 
 @dataclass
@@ -108,9 +111,16 @@ class Ledger:
         books = self.open(observation.model, observation.version)
         books.outcomes[observation.outcome, observation.verdict] += 1
         books.latency.add(observation.latency_s)
+        if observation.label != UNKNOWN_CLASS:
+            books.labelled += 1
         if observation.verdict is Verdict.RIGHT:
             books.right_latency.add(observation.latency_s)
         self.ended += 1
+
+    @property
+    def labelled(self) -> int:
+        """Labelled requests over all models."""
+        return sum(books.labelled for books in self.models.values())
 
     def outcomes(self) -> Counter[tuple[Outcome, Verdict]]:
         """Counts over all models."""

@@ -47,9 +47,15 @@ IN_FLIGHT = Definition("tailgate_in_flight", GaugeMetricFamily, "Requests that h
 REQUESTS = Definition(
     "tailgate_requests",
     CounterMetricFamily,
-    "Requests that ended, by outcome and by whether the answer was right. Time-critical accuracy is the share with "
-    'outcome="ok" and verdict="right".',
+    "Requests that ended, by outcome and by whether the answer was right.",
     (*_MODEL, "outcome", "verdict"),
+)
+LABELLED = Definition(
+    "tailgate_labelled_requests",
+    CounterMetricFamily,
+    "Requests that ended and whose label is known, answered or not. Time-critical accuracy is the number of requests "
+    'with outcome="ok" and verdict="right", divided by this.',
+    _MODEL,
 )
 LATENCY = Definition(
     "tailgate_latency_seconds",
@@ -60,7 +66,7 @@ LATENCY = Definition(
 RIGHT_LATENCY = Definition(
     "tailgate_right_latency_seconds",
     HistogramMetricFamily,
-    "Seconds from arrival to a right answer, late ones included. Divided by all requests: quality at each bucket.",
+    "Seconds from arrival to a right answer, late ones included. Divided by labelled requests: quality at each bucket.",
     _MODEL,
 )
 DEADLINE = Definition(
@@ -86,6 +92,7 @@ DEFINITIONS = (
     RECEIVED,
     IN_FLIGHT,
     REQUESTS,
+    LABELLED,
     LATENCY,
     RIGHT_LATENCY,
     DEADLINE,
@@ -136,6 +143,7 @@ class Collector:
                 for (outcome, verdict), count in books.outcomes.items()
             ),
         )
+        yield _with(LABELLED, *((key, books.labelled) for key, books in ledger.models.items()))
         yield _with_histograms(LATENCY, *((key, books.latency) for key, books in ledger.models.items()))
         yield _with_histograms(RIGHT_LATENCY, *((key, books.right_latency) for key, books in ledger.models.items()))
         yield _with(DEADLINE, *(((model,), deadline_s) for model, deadline_s in gauges.deadlines_s.items()))

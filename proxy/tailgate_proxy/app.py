@@ -15,7 +15,7 @@ from uuid import uuid4
 import grpc.aio
 from aiohttp import web
 
-from tailgate import __version__
+from tailgate import __version__, departed_clients
 from tailgate.config import Address
 from tailgate.ledger import Histogram, Ledger, latency_buckets_s
 from tailgate.metrics import Collector, Gauges, Snapshot
@@ -70,6 +70,7 @@ class Proxy:
             TraceError: The trace cannot be created.
         """
         config = self._config
+        departed_clients.keep_quiet()
         if config.trace is not None:
             self._recorder = Recorder(TraceWriter(_trace_path(config.trace), _trace_header(config)))
         handler = build_handler(

@@ -31,10 +31,11 @@ def status_document(config: ProxyConfig, ledger: Ledger, *, upstream_ready: bool
         "received": ledger.received,
         "in_flight": ledger.in_flight,
         "outcomes": by_outcome,
+        "labelled": ledger.labelled,
         "right": right,
         "right_in_time": right_in_time,
         "accuracy_of_answers": right / judged if judged else None,
-        "time_critical_accuracy": right_in_time / ledger.ended if ledger.ended else None,
+        "time_critical_accuracy": right_in_time / ledger.labelled if ledger.labelled else None,
         "models": [
             {"model": model, "version": version, "requests": sum(books.outcomes.values())}
             for (model, version), books in sorted(ledger.models.items())

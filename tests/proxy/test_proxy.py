@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from typing import Any
 
@@ -306,10 +307,23 @@ async def test_the_status_document_tells_the_same_as_the_metrics(start_proxy: St
     running = await start_proxy()
     await running.infer("1/a", tailgate_label="1")
     await running.infer("1/b", tailgate_label="2")
-    async with aiohttp.ClientSession() as session, session.get(f"http://{running.admin}/status.json") as response:
-        status = await response.json()
+    status = json.loads((await get(running, "/status.json"))[1])
     assert status["received"] == 2
     assert status["outcomes"]["ok"] == 2
     assert (status["right"], status["right_in_time"]) == (1, 1)
     assert status["accuracy_of_answers"] == status["time_critical_accuracy"] == 0.5
+    await failure(running.infer("status:13/c", tailgate_label="2"))  # labelled, and not answered
+    await running.infer("1/d")  # answered, and not labelled
+    status = json.loads((await get(running, "/status.json"))[1])
+    assert status["labelled"] == 3
+    assert status["accuracy_of_answers"] == 0.5
+    assert status["time_critical_accuracy"] == 1 / 3
+
+
+async def test_without_a_label_no_accuracy_is_claimed(start_proxy: StartProxy) -> None:
+    running = await start_proxy()
+    await running.infer("1/a")
+    status = json.loads((await get(running, "/status.json"))[1])
+    assert status["labelled"] == 0
+    assert status["accuracy_of_answers"] is status["time_critical_accuracy"] is None
     assert status["upstream"]["ready"] is True

@@ -1,0 +1,79 @@
+"""What a scrape shows: names and labels as defined, values of one instant."""
+
+from __future__ import annotations
+
+import re
+
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tailgate import __version__
+from tailgate.ledger import BASE_BUCKETS_S, Histogram, Ledger
+from tailgate.metrics import DEFINITIONS, Collector, Gauges, Snapshot
+from tailgate.observation import Observation
+from tailgate.outcome import Outcome
+
+
+def scrape(ledger: Ledger) -> str:
+    lag = Histogram((0.001,))
+    lag.add(0.0005)
+    gauges = Gauges({"digits": 0.05}, {"127.0.0.1:8001": True}, trace_written=3, trace_dropped=1, loop_lag=lag)
+    return generate_latest(Snapshot(Collector(ledger, lambda: gauges))).decode()
+
+
+def some_ledger() -> Ledger:
+    ledger = Ledger(BASE_BUCKETS_S)
+    for predicted in (1, 2, -1):
+        ledger.arrive()
+        ledger.book(Observation("id", "digits", "1", 1.7e9, 0.05, 0.01, Outcome.OK, predicted=predicted, label=1))
+    ledger.arrive()
+    return ledger
+
+
+def test_every_metric_defined_is_exported_and_every_metric_exported_is_defined() -> None:
+    families = list(text_string_to_metric_families(scrape(some_ledger())))
+    exported = {(family.name, family.type, family.documentation) for family in families}
+    kinds = {"CounterMetricFamily": "counter", "GaugeMetricFamily": "gauge", "HistogramMetricFamily": "histogram"}
+    expected = {
+        (d.name, kinds[d.kind.__name__], d.help) if d.kind.__name__ in kinds else (f"{d.name}_info", "gauge", d.help)
+        for d in DEFINITIONS
+    }
+    assert exported == expected
+
+
+def test_labels_are_those_of_the_definition() -> None:
+    families = {family.name: family for family in text_string_to_metric_families(scrape(some_ledger()))}
+    for definition in DEFINITIONS:
+        family = families.get(definition.name) or families[f"{definition.name}_info"]
+        for sample in family.samples:
+            assert set(sample.labels) - {"le", "version"} == set(definition.labels) - {"version"}
+
+
+def test_names_follow_the_conventions_of_prometheus() -> None:
+    for definition in DEFINITIONS:
+        assert re.fullmatch(r"tailgate(_[a-z]+)+", definition.name)
+        assert not definition.name.endswith("_total")  # added by the exposition
+        assert definition.help.endswith(".")
+
+
+def test_a_scrape_balances_and_shows_what_was_booked() -> None:
+    text = scrape(some_ledger())
+    assert "tailgate_received_total 4.0" in text
+    assert "tailgate_in_flight 1.0" in text
+    assert 'tailgate_labelled_requests_total{model="digits",version="1"} 3.0' in text
+    for verdict in ("right", "wrong", "unknown"):
+        assert f'tailgate_requests_total{{model="digits",outcome="ok",verdict="{verdict}",version="1"}} 1.0' in text
+    assert 'tailgate_right_latency_seconds_bucket{le="0.01",model="digits",version="1"} 1.0' in text
+    assert 'tailgate_right_latency_seconds_bucket{le="0.005",model="digits",version="1"} 0.0' in text
+    assert f'tailgate_build_info{{version="{__version__}"}} 1.0' in text
+    assert 'tailgate_trace_records_total{result="dropped"} 1.0' in text
+
+
+def test_a_snapshot_does_not_move_after_it_was_taken() -> None:
+    ledger = some_ledger()
+    lag = Histogram((0.001,))
+    snapshot = Snapshot(Collector(ledger, lambda: Gauges({}, {}, 0, 0, lag)))
+    before = generate_latest(snapshot)
+    ledger.arrive()
+    ledger.book(Observation("id", "digits", "1", 1.7e9, 0.05, 0.01, Outcome.OK))
+    assert generate_latest(snapshot) == before

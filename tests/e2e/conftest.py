@@ -1,0 +1,124 @@
+"""Real processes: what a user would start, started the way a user would."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+READY_TIMEOUT_S = 120.0
+
+
+@dataclass
+class Running:
+    """A process that said it was ready.
+
+    Attributes:
+        process: Itself.
+        ready: Groups of the line that said so.
+        log: What it says.
+    """
+
+    process: subprocess.Popen[bytes]
+    ready: tuple[str, ...]
+    log: Path
+
+    def stop(self) -> int:
+        """SIGTERM, and its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait(30)
+
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a command and wait for the line that says it is ready; everything is killed after the test."""
+    running: list[Running] = []
+
+    def start_one(*command: str, ready: str) -> Running:
+        log = tmp_path / f"process-{len(running)}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        one = Running(process, (), log)
+        running.append(one)
+        give_up_s = time.monotonic() + READY_TIMEOUT_S
+        while time.monotonic() < give_up_s and process.poll() is None:
+            match = re.search(ready, log.read_text())
+            if match:
+                one.ready = match.groups()
+                return one
+            time.sleep(0.05)
+        raise AssertionError(f"{command} did not get ready; it said:\n{log.read_text()}")
+
+    yield start_one
+    for one in running:
+        if one.process.poll() is None:
+            one.kill()
+
+
+@pytest.fixture
+def start_server(start: Start) -> Callable[..., Running]:
+    """A model server with the digits network, untrained."""
+
+    def start_it(*options: str) -> Running:
+        command = (
+            sys.executable, "-m", "tailgate", "server", "--model", "digits", "--weights", "random:1", "--device", "cpu",
+            "--threads", "1", "--listen", "127.0.0.1:0", *options,
+        )  # fmt: skip
+        return start(*command, ready=r"server listening on (\S+)")
+
+    return start_it
+
+
+@pytest.fixture
+def start_proxy(start: Start) -> Callable[..., Running]:
+    """A proxy in front of an address."""
+
+    def start_it(upstream: str, *options: str) -> Running:
+        command = (
+            sys.executable, "-m", "tailgate", "proxy", "--upstream", upstream, "--listen", "127.0.0.1:0",
+            "--admin", "127.0.0.1:0", *options,
+        )  # fmt: skip
+        return start(*command, ready=r"proxy listening on (\S+), admin on (\S+)")
+
+    return start_it
+
+
+@pytest.fixture
+def start_scripted_upstream(start: Start) -> Callable[..., Running]:
+    """A V2 server that answers late or wrong by a rule of the test's choosing (scripted_upstream.py)."""
+
+    def start_it(port: int = 0) -> Running:
+        script = Path(__file__).with_name("scripted_upstream.py")
+        return start(sys.executable, str(script), str(port), ready=r"listening on (\S+)")
+
+    return start_it
+
+
+@pytest.fixture
+def tailgate() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a `tailgate` command to its end."""
+
+    def run(*arguments: str, timeout_s: float = 240.0) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"COLUMNS": "200", "TERM": "dumb"}
+        return subprocess.run(
+            [sys.executable, "-m", "tailgate", *arguments],
+            capture_output=True, text=True, timeout=timeout_s, env=environment, check=False,
+        )  # fmt: skip
+
+    return run
