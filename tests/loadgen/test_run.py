@@ -217,7 +217,7 @@ def test_a_second_signal_cancels_what_is_in_flight(
 
 def test_a_trace_is_never_overwritten(load: Load, server: Server) -> None:
     assert load(target=server.address, samples=5).status == 0
-    before = (load_folder := load(target=server.address, samples=5)).trace.records
+    before = (load_folder := load(target=server.address, samples=5)).rows
     assert load_folder.status == 2
     assert "never overwritten" in load_folder.error
     assert len(before) == 5
