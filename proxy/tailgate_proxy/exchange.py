@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tailgate.deadline import Deadline, earliest, parse_deadline_ms
-from tailgate.errors import InvalidRequest
+from tailgate.errors import InvalidRequest, TooLarge
 from tailgate.protocol.answers import UNKNOWN_CLASS
 from tailgate.protocol.envelope import Envelope, read_envelope
 from tailgate.protocol.names import DEADLINE_MS, LABEL, REQUEST_ID
@@ -36,7 +36,7 @@ class Exchange:
     deadline: Deadline
     label: int
     output: str
-    fault: InvalidRequest | None
+    fault: InvalidRequest | TooLarge | None
 
 
 def read_exchange(call: Call, config: ProxyConfig, make_id: Callable[[], str]) -> Exchange:
@@ -47,12 +47,16 @@ def read_exchange(call: Call, config: ProxyConfig, make_id: Callable[[], str]) -
         config: For the deadlines and outputs of models.
         make_id: Makes an id for a request that has none.
     """
-    fault: InvalidRequest | None = None
+    fault: InvalidRequest | TooLarge | None = None
     envelope, client_budget_s, label = Envelope("", "", ""), None, UNKNOWN_CLASS
+    if len(call.body) > config.max_message_mib << 20:
+        fault = TooLarge(
+            f"the request has {len(call.body)} bytes; this proxy takes {config.max_message_mib} MiB (--max-message-mib)"
+        )
     try:
         envelope = read_envelope(call.body)
     except InvalidRequest as error:
-        fault = error
+        fault = fault or error
     try:
         client_budget_s = _read_budget(call.metadata)
     except InvalidRequest as error:

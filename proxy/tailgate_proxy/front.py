@@ -1,8 +1,8 @@
 """The front: gRPC by grpc.aio on one side, `Handler` on the other. It can be exchanged for another that calls the same.
 
 What it cannot see: a call that ends before its Python handler runs (its deadline passed while the event loop stalled,
-it is larger than the limit, its connection broke) is answered by the gRPC library alone and becomes no observation.
-A client's log shows such calls; `tailgate.books` counts them as unseen.
+it is more than twice as large as allowed, its connection broke) is answered by the gRPC library alone and becomes no
+observation. A client's log shows such calls; `tailgate.books` counts them as unseen.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ def make_server(front: Front, listen: Address, max_message_bytes: int) -> tuple[
     server = grpc.aio.server(
         handlers=(front,),
         options=[
-            ("grpc.max_receive_message_length", max_message_bytes),
+            # A back-stop, above the limit itself: what exceeds this is refused by the library, and seen by nobody here.
+            ("grpc.max_receive_message_length", 2 * max_message_bytes),
             ("grpc.max_send_message_length", max_message_bytes),
             ("grpc.max_metadata_size", 16 * 1024),
             ("grpc.max_concurrent_streams", 1024),

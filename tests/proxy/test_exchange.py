@@ -17,6 +17,7 @@ from tailgate_proxy.exchange import Exchange, read_exchange
 
 CONFIG = ProxyConfig.model_construct(
     upstream=Address("127.0.0.1", 1),
+    max_message_mib=1,
     deadline=0.05,
     models={"slow": ModelConfig.model_construct(deadline=0.2, output="probabilities")},
 )
@@ -74,6 +75,7 @@ def test_the_deadline_is_the_earliest_of_all_that_have_a_say(
         ((), b"\xff\xff\xff", "not a ModelInferRequest"),
         ((), b"\x0a\x05ab", "not a ModelInferRequest"),
         ((), b"\x0a\x02\xff\xfe", "must be UTF-8"),
+        ((), b"\x3a\x80\x80\x40" + bytes(1 << 20), "1048580 bytes; this proxy takes 1 MiB"),
     ],
 )
 def test_what_is_malformed_is_noted_and_names_its_field_and_value(

@@ -164,6 +164,19 @@ async def test_every_failure_of_the_upstream_has_its_outcome(
     assert await counts(running) == {(outcome, "unknown"): 1}
 
 
+async def test_a_request_larger_than_allowed_is_refused_and_booked(
+    upstream: ScriptedUpstream, start_proxy: StartProxy
+) -> None:
+    running = await start_proxy(max_message_mib=1)
+    frame = RequestFrame("scripted", "image", "UINT8", (1, 4))
+    error = await failure(running.send(frame.build("1/a", bytes(1 << 20))))
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "--max-message-mib" in (error.details() or "")
+    assert await running.send(frame.build("1/b", bytes((1 << 20) - 100)))
+    assert upstream.started == ["1/b"]
+    assert await counts(running) == {("rejected_limit", "unknown"): 1, ("ok", "unknown"): 1}
+
+
 async def test_a_request_without_an_id_is_given_one_and_told(start_proxy: StartProxy) -> None:
     running = await start_proxy()
     request = RequestFrame("scripted", "image", "UINT8", (1, 4)).build("", b"abcd")
