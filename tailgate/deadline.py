@@ -21,7 +21,8 @@ MAX_BUDGET_S = 3600.0
 """Longest budget taken: an inference that may last longer than an hour has no deadline worth the name."""
 
 _GRPC_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
-_GRPC_UNIT_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_GRPC_UNIT_S = {"H": (3600, 1), "M": (60, 1), "S": (1, 1), "m": (1, 10**3), "u": (1, 10**6), "n": (1, 10**9)}
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,8 @@ def parse_grpc_timeout(text: str) -> float:
     match = _GRPC_TIMEOUT.fullmatch(text)
     if match is None:
         raise InvalidRequest(f"grpc-timeout is {text!r}; expected 1 to 8 digits and one of H M S m u n, such as '50m'")
-    return int(match[1]) * _GRPC_UNIT_S[match[2]]
+    multiplier, divisor = _GRPC_UNIT_S[match[2]]
+    return int(match[1]) * multiplier / divisor  # divided, so that "9m" is the float that 0.009 and "9" ms are
 
 
 def parse_deadline_ms(text: str) -> float:
@@ -98,10 +100,7 @@ def parse_deadline_ms(text: str) -> float:
     >>> parse_deadline_ms("12.5")
     0.0125
     """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
         raise InvalidRequest(f"tailgate-deadline-ms is {text!r}; expected a number of milliseconds, such as '50'")
     return value / 1e3

@@ -91,8 +91,8 @@ def decompose(latency_s: npt.ArrayLike, score: npt.ArrayLike, threshold_s: float
     ``Q = P(on time) · P(right | on time)``; for scores between 0 and 1, "right" is the mean score.
 
     Args:
-        latency_s: As for `pass_quality`, of any shape.
-        score: Of the same shape; its value is not looked at where `latency_s` is infinite.
+        latency_s: As for `pass_quality`, or one row `[samples]`.
+        score: As for `pass_quality`; where `latency_s` is infinite, it does not count.
         threshold_s: θ in seconds.
 
     Raises:

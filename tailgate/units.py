@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from tailgate.errors import ConfigError
@@ -18,7 +19,7 @@ def parse_duration(text: str, name: str = "duration") -> float:
         name: What the value is for, named in the error.
 
     Raises:
-        ConfigError: No number, no unit, or not above zero.
+        ConfigError: No number, no unit, not above zero, or beyond all numbers.
 
     >>> parse_duration("50ms"), parse_duration("1.5s")
     (0.05, 1.5)
@@ -29,7 +30,7 @@ def parse_duration(text: str, name: str = "duration") -> float:
     if match is not None:
         number, unit_s = float(match[1]), _UNIT_S[match[2]]
         seconds = number / round(1 / unit_s) if unit_s < 1 else number * unit_s
-    if seconds <= 0:
+    if not 0 < seconds < math.inf:
         raise ConfigError(f"{name} is {text!r}; expected a number above zero with its unit, such as 50ms or 1.5s")
     return seconds
 

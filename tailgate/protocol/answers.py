@@ -15,6 +15,9 @@ from tailgate.protocol.tensors import CONTENTS_FIELD, NUMPY_DTYPES, decode_bytes
 UNKNOWN_CLASS = -1
 """Stands where an answer names no class, or no label is known."""
 
+MAX_CLASS = 2**31 - 1
+"""Largest class there can be; a trace keeps it in four bytes. An answer that names a larger one names none."""
+
 
 class NotAnAnswer(ValueError):
     """The bytes are no ModelInferResponse, or its tensors contradict themselves."""
@@ -53,12 +56,12 @@ def predicted_class(body: bytes, output: str = "") -> int:
 
 def _class_of(tensor: pb.ModelInferResponse.InferOutputTensor, raw: bytes | None) -> int:
     values = _values(tensor, raw)
-    if isinstance(values, list):
-        return _class_of_text(values)
     if values is None or (len(tensor.shape) > 1 and tensor.shape[0] != 1):
         return UNKNOWN_CLASS
+    if isinstance(values, list):
+        return _class_of_text(values)
     if values.dtype.kind in "iu":
-        return int(values[0]) if values.size == 1 else UNKNOWN_CLASS
+        return int(values[0]) if values.size == 1 and 0 <= values[0] <= MAX_CLASS else UNKNOWN_CLASS
     if values.dtype.kind != "f" or values.size < 2 or not np.isfinite(values).all():
         return UNKNOWN_CLASS
     return int(values.argmax())
@@ -83,7 +86,10 @@ def _values(
         return None
     if raw is None:
         field = CONTENTS_FIELD.get(tensor.datatype)
-        values = np.array(getattr(tensor.contents, field) if field else [], dtype)
+        try:
+            values = np.array(getattr(tensor.contents, field) if field else [], dtype)
+        except OverflowError as error:
+            raise NotAnAnswer(f"output {tensor.name!r}: an element does not fit {tensor.datatype}") from error
     elif len(raw) != count * dtype.itemsize:
         # Seen in the field: an answer with status OK, the right shape, and no bytes at all.
         raise NotAnAnswer(f"output {tensor.name!r}: {len(raw)} bytes for {tensor.datatype} {list(tensor.shape)}")
@@ -96,4 +102,8 @@ def _values(
 
 def _class_of_text(elements: list[bytes]) -> int:
     fields = elements[0].split(b":") if elements else []
-    return int(fields[1]) if len(fields) >= 2 and fields[1].isdigit() else UNKNOWN_CLASS
+    # Up to ten digits: whoever writes more has no class in mind, and Python refuses to read 5,000.
+    if len(fields) < 2 or not fields[1].isdigit() or len(fields[1]) > 10:
+        return UNKNOWN_CLASS
+    index = int(fields[1])
+    return index if index <= MAX_CLASS else UNKNOWN_CLASS

@@ -15,6 +15,7 @@ from tailgate.pb import inference_pb2 as pb
 
 _MODEL_NAME, _MODEL_VERSION, _ID, _RAW_INPUT_CONTENTS = 1, 2, 3, 7
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+_MAX_TAG, _MAX_TAG_BYTES, _UINT64 = (1 << 32) - 1, 5, (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,11 @@ def read_envelope(body: bytes | memoryview) -> Envelope:
     found: dict[int, str] = {}
     try:
         while position < end:
-            tag, position = _varint(view, position)
+            tag, tag_end = _varint(view, position)
             field, wire_type = tag >> 3, tag & 7
-            if field == 0:
+            if field == 0 or tag > _MAX_TAG or tag_end - position > _MAX_TAG_BYTES:
                 raise _not_protobuf(position)
+            position = tag_end
             if wire_type == _LENGTH:
                 length, position = _varint(view, position)
                 if position + length > end:
@@ -108,7 +110,7 @@ def _varint(view: memoryview, position: int) -> tuple[int, int]:
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, position
+            return value & _UINT64, position
     raise _not_protobuf(position)
 
 

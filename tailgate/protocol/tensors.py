@@ -65,6 +65,10 @@ def decode_bytes_elements(raw: bytes | memoryview, count: int, name: str) -> lis
     view, position = memoryview(raw), 0
     elements: list[bytes] = []
     while position < len(view):
+        if len(elements) == count:  # at once: 64 MiB of empty elements would take seconds to count
+            raise InvalidRequest(
+                f"input {name!r}: expected {count} BYTES elements by its shape, got {len(view) - position} bytes more"
+            )
         end = position + 4
         length = int.from_bytes(view[position:end], "little")
         if end > len(view) or end + length > len(view):

@@ -37,13 +37,21 @@ class TraceWriter:
         """Observations that are not, because the disk refused them or the writer was told so."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TraceError(f"the folder {path.parent} cannot be created: {error.strerror}") from error
+        try:
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
         except FileExistsError as error:
             raise TraceError(f"{path} exists; traces are never overwritten, so choose another folder") from error
         except OSError as error:
             raise TraceError(f"{path} cannot be created: {error.strerror}") from error
         self._size = 0
-        self._write(encode_header(header))
+        try:
+            self._write(encode_header(header))
+        except OSError as error:
+            os.close(self._file)
+            path.unlink()
+            raise TraceError(f"{path} cannot be written: {error.strerror}") from error
 
     def append(self, observations: Sequence[Observation]) -> None:
         """Write these observations: all, or where the disk refuses none; then they are counted as dropped."""
@@ -68,8 +76,10 @@ class TraceWriter:
 
     def close(self) -> None:
         """Sync and close."""
-        self.sync()
-        os.close(self._file)
+        try:
+            self.sync()
+        finally:
+            os.close(self._file)
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from tailgate.observation import Observation
@@ -61,7 +62,9 @@ class Recorder:
             self._flush()
             flushes += 1
             if flushes % FLUSHES_PER_SYNC == 0:
-                self._writer.sync()
+                # A disk that fails to sync may do so later; this thread has to be there still.
+                with contextlib.suppress(OSError):
+                    self._writer.sync()
         self._flush()
 
     def _flush(self) -> None:

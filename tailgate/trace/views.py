@@ -49,20 +49,22 @@ def passes_of(records: Records) -> Passes:
     A run that was cut short leaves a pass without some samples; its quality would rest on other samples than that of
     the rest, so it is counted and left out.
     """
-    rows = records[records["pass_index"] >= 0]
-    samples = np.unique(rows["sample"])
-    indexes, sizes = np.unique(rows["pass_index"], return_counts=True)
+    numbered = np.flatnonzero(records["pass_index"] >= 0)
+    pass_index, sample = records["pass_index"][numbered], records["sample"][numbered]
+    order = np.lexsort((sample, pass_index))
+    pass_index, sample, numbered = pass_index[order], sample[order], numbered[order]
+    samples = sample[np.unique(sample, return_index=True)[1]]
+    indexes, starts, sizes = np.unique(pass_index, return_index=True, return_counts=True)
     complete = [
-        index
-        for index, size in zip(indexes, sizes, strict=True)
-        if size == len(samples) == len(np.unique(rows["sample"][rows["pass_index"] == index]))
+        place
+        for place, (start, size) in enumerate(zip(starts, sizes, strict=True))
+        if np.array_equal(sample[start : start + size], samples)
     ]
-    kept = rows[np.isin(rows["pass_index"], complete)]
-    kept = kept[np.lexsort((kept["sample"], kept["pass_index"]))]
-    shape = (len(complete), len(samples))
+    cells = starts[complete][:, None] + np.arange(len(samples))
+    kept = numbered[cells]
     return Passes(
-        indexes=np.array(complete, np.int64),
-        response_s=response_times_s(kept).reshape(shape),
-        score=scores(kept).reshape(shape),
+        indexes=indexes[complete].astype(np.int64),
+        response_s=response_times_s(records)[kept],
+        score=scores(records)[kept],
         incomplete=len(indexes) - len(complete),
     )
