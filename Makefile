@@ -53,8 +53,8 @@ define install
 $(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("Tailgate needs Python 3.11 or newer; $(PYTHON) is %d.%d. Try: make PYTHON=python3.11" % v[:2])'
 echo "Installing Tailgate and what it needs into $(VENV) (torch is large: this takes a while the first time) ..."
 if command -v uv >/dev/null; then \
-	{ test -x $(BIN)/python || uv venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV); } \
-	&& uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[$(1)]'; \
+	{ test -x $(BIN)/python || uv venv --quiet --seed --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV); } \
+	&& uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[$(1)]'; \
 else \
 	{ test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); } \
 	&& $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(1)]'; \

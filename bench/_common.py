@@ -1,0 +1,91 @@
+"""What the benchmarks share: a claim with its bound, a Markdown table, a results file, the machine in words.
+
+A benchmark measures Tailgate and a peer in the same run, prints a table, writes ``bench/results/NAME.json`` and exits
+with 1 if a claim does not hold. Nothing here or in the results says whose machine it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Something that the project says of itself, and what was measured.
+
+    Attributes:
+        claim: In words, with the unit.
+        value: Measured.
+        bound: What the value must not exceed; or must reach, if `at_least`.
+        at_least: Which of the two.
+    """
+
+    claim: str
+    value: float
+    bound: float
+    at_least: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether it holds."""
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
+
+
+def cpu_seconds(work: Callable[[], object], runs: int) -> float:
+    """Median of the CPU seconds that this process spends on some work, after one run that does not count."""
+    work()
+    spent: list[float] = []
+    for _ in range(runs):
+        start = time.process_time()
+        work()
+        spent.append(time.process_time() - start)
+    return statistics.median(spent)
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table in Markdown; numbers are aligned to the right."""
+    numeric = [all(isinstance(row[column], (int, float)) for row in rows) for column in range(len(header))]
+    lines = [list(header), ["---:" if right else "---" for right in numeric]]
+    lines += [[f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def machine(*packages: str) -> dict[str, str | int]:
+    """What a reader needs to know of the machine and of the versions of these packages; no name, no path."""
+    described: dict[str, str | int] = {
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)),
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
+        "python": platform.python_version(),
+    }
+    return described | {package: version(package) for package in packages}
+
+
+def finish(name: str, claims: Sequence[Claim], **details: Any) -> int:
+    """Print the claims and write the results file of this name; returns the exit status."""
+    rows = [(claim.claim, claim.value, claim.bound, "yes" if claim.ok else "**no**") for claim in claims]
+    print(f"\n{markdown_table(('claim', 'measured', 'bound', 'holds'), rows)}")
+    RESULTS.mkdir(exist_ok=True)
+    content = {"claims": [{**asdict(claim), "ok": claim.ok} for claim in claims], **details}
+    partial = RESULTS / f".{name}.{os.getpid()}"
+    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(RESULTS / f"{name}.json")
+    return 0 if all(claim.ok for claim in claims) else 1
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
