@@ -42,7 +42,7 @@ THEIRS: dict[str, set[str]] = {
         "rich",
     },
     "tailgate_proxy": {"grpc", "aiohttp", "pydantic", "prometheus_client"},
-    "tailgate_loadgen": {"grpc", "aiohttp", "PIL", "rich", "scipy"},
+    "tailgate_loadgen": {"google", "grpc", "PIL", "rich", "scipy"},
 }
 FORBIDDEN_IN_CORE = {"asyncio", "socket", "selectors", "time", "datetime", "threading", "multiprocessing", "subprocess"}
 SHELLS_IN_CORE = {"tailgate.trace.recorder": {"threading"}, "tailgate.report.render": {"datetime"}}

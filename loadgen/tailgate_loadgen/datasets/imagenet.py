@@ -87,8 +87,8 @@ def read_meta(path: Path) -> dict[int, str]:
         DatasetError: scipy, which reads the format, is not installed, or the file is another one.
     """
     try:
-        from scipy.io import loadmat  # type: ignore[import-untyped]  # scipy ships no types
-        from scipy.io.matlab import MatReadError  # type: ignore[import-untyped]  # likewise
+        from scipy.io import loadmat
+        from scipy.io.matlab import MatReadError
     except ModuleNotFoundError as error:
         raise DatasetError(
             f"{path} is a MATLAB file, which needs scipy to be read: pip install scipy, or put {KAGGLE_CSV} beside it"
