@@ -18,7 +18,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     add("--rate", type=float, default=200.0, metavar="R", help="requests per second")
     add("--deadline-ms", type=float, default=25.0, metavar="MS", help="time a request has")
     add("--mode", choices=("enforce", "observe"), default="enforce", help="what the proxy does at the deadline")
-    add("--busy", type=int, default=3, metavar="N", help="busy processes on the server's processor, middle third")
+    add("--busy", type=int, default=1, metavar="N", help="busy processes on the server's processor, middle third")
     add("--no-contention", action="store_true", help="leave the server alone")
     add("--cache", type=Path, metavar="DIR", help="where the trained network is kept (as for `tailgate load`)")
 
