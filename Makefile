@@ -3,7 +3,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-OUT ?= runs/demo
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format stubs constraints bench clean
@@ -12,7 +11,7 @@ help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/demo  ## Run server, proxy and load generator on real digits, with a CPU contention in the middle (< 2 min)
-	$(BIN)/tailgate demo --out $(OUT)
+	$(BIN)/tailgate demo $(if $(OUT),--out $(OUT))
 
 test: $(VENV)/dev  ## Run the whole test suite
 	$(BIN)/python -m pytest --doctest-modules tailgate tests
