@@ -14,7 +14,7 @@ demo: $(VENV)/demo  ## Run server, proxy and load generator on real digits, with
 	$(BIN)/tailgate demo $(if $(OUT),--out $(OUT))
 
 test: $(VENV)/dev  ## Run the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: $(VENV)/dev  ## Lint, format, types (mypy strict and pyright), generated files fresh
 	$(BIN)/ruff check .

@@ -202,7 +202,8 @@ def _decode_header(head: bytes, source: str) -> tuple[dict[str, Any], int]:
     if words[0] != b"tailgate-trace" or len(words) != 3:
         raise TraceError(f"{source} is not a trace: it does not begin with 'tailgate-trace'")
     if words[1] != b"%d" % VERSION:
-        raise TraceError(f"{source} is a trace of format {words[1].decode()!r}; this version reads format {VERSION}")
+        other = words[1].decode(errors="replace")
+        raise TraceError(f"{source} is a trace of format {other!r}; this version reads format {VERSION}")
     if not newline or words[2] != b"%08x" % zlib.crc32(line):
         raise TraceError(f"{source} has a damaged header; its records cannot be read without it")
     header: dict[str, Any] = json.loads(line)
