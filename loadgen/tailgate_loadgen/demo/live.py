@@ -23,7 +23,7 @@ class Watch:
 
     Attributes:
         accuracy: Of answers within the last window, or None while there is none.
-        time_critical: Over all requests that ended within the last window, or None.
+        time_critical: Over all labelled requests that ended within the last window, or None.
         history: `time_critical` over time, and whether there was contention.
     """
 
@@ -36,17 +36,19 @@ class Watch:
     def update(self, now_s: float, status: dict[str, Any], *, contention: bool) -> None:
         """Take the status document of this instant."""
         self.latest = status
+        if not status["labelled"]:
+            self._snapshots.clear()  # warm-ups have no labels; what is shown begins after them
         self._snapshots.append((now_s, status))
         while now_s - self._snapshots[0][0] > WINDOW_S:
             self._snapshots.popleft()
         first = self._snapshots[0][1]
-        ended = _ended(status) - _ended(first)
+        ended = status["labelled"] - first["labelled"]
         answers = _answers(status) - _answers(first)
         if ended:
             time_critical = (status["right_in_time"] - first["right_in_time"]) / ended
             self.time_critical = time_critical
             self.history.append((time_critical, contention))
-        if answers:
+        if ended and answers:
             self.accuracy = (status["right"] - first["right"]) / answers
 
 
@@ -75,10 +77,6 @@ def render(watch: Watch, elapsed_s: float, total_s: float, *, contention: bool) 
 
 def _figure(name: str, value: float | None, style: str) -> Text:
     return Text.assemble((f"{name} ", ""), ("–" if value is None else f"{value:6.1%}", f"bold {style}"))
-
-
-def _ended(status: dict[str, Any]) -> int:
-    return int(status["received"]) - int(status["in_flight"])
 
 
 def _answers(status: dict[str, Any]) -> int:
