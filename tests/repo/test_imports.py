@@ -26,6 +26,7 @@ THEIRS: dict[str, set[str]] = {
     "tailgate.cli": set(),
     "tailgate.config": {"pydantic", "pydantic_core"},
     "tailgate.digits": {"sklearn"},
+    "tailgate.http2": {"hpack"},
     "tailgate.metrics": {"prometheus_client"},
     "tailgate.pb": {"google"},
     "tailgate.protocol": {"google"},
@@ -41,7 +42,7 @@ THEIRS: dict[str, set[str]] = {
         "PIL",
         "rich",
     },
-    "tailgate_proxy": {"grpc", "aiohttp", "pydantic", "prometheus_client"},
+    "tailgate_proxy": {"aiohttp", "google", "pydantic", "prometheus_client"},
     "tailgate_loadgen": {"google", "grpc", "PIL", "rich", "scipy"},
 }
 FORBIDDEN_IN_CORE = {"asyncio", "socket", "selectors", "time", "datetime", "threading", "multiprocessing", "subprocess"}
