@@ -7,6 +7,7 @@ from the command line laid over it. What a component can be configured to do sta
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from pydantic_core import ErrorDetails
 
 from tailgate.errors import ConfigError
 from tailgate.units import parse_duration
+
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\[\]:/\s]+):([0-9]{1,5})", re.ASCII)
 
 
 class Config(BaseModel):
@@ -44,10 +47,15 @@ class Address:
         Raises:
             ConfigError: It has another form.
         """
-        host, colon, port = text.rpartition(":")
-        if not (colon and host and port.isascii() and port.isdigit() and int(port) <= 65535):
+        match = _ADDRESS.fullmatch(text)
+        if match is None or int(match[2]) > 65535:
             raise ConfigError(f"{name} is {text!r}; expected HOST:PORT, such as 127.0.0.1:9001")
-        return cls(host, int(port))
+        return cls(match[1], int(match[2]))
+
+    @property
+    def bare_host(self) -> str:
+        """The host without brackets, as sockets take it."""
+        return self.host.strip("[]")
 
     def __str__(self) -> str:
         """``HOST:PORT``."""

@@ -54,7 +54,7 @@ async def start_admin(
     application.router.add_get("/status.json", status_json)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, listen.host, listen.port)
+    site = web.TCPSite(runner, listen.bare_host, listen.port)
     try:
         await site.start()
     except OSError as error:

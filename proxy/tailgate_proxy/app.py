@@ -12,10 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-import grpc.aio
 from aiohttp import web
 
-from tailgate import __version__, departed_clients
+from tailgate import __version__
 from tailgate.config import Address
 from tailgate.ledger import Histogram, Ledger, latency_buckets_s
 from tailgate.metrics import Collector, Gauges, Snapshot
@@ -25,13 +24,15 @@ from tailgate.trace.format import SUFFIX
 from tailgate.trace.recorder import Recorder
 from tailgate_proxy import loop_lag
 from tailgate_proxy.admin import start_admin
+from tailgate_proxy.answer import CallFailed
 from tailgate_proxy.config import ProxyConfig
-from tailgate_proxy.front import Front, make_server
+from tailgate_proxy.front import Front
 from tailgate_proxy.known_models import OTHER, KnownModels
 from tailgate_proxy.pipeline import build_handler
 from tailgate_proxy.status import status_document
 from tailgate_proxy.steps.admit import Admit
-from tailgate_proxy.upstream import Upstream, UpstreamFailure
+from tailgate_proxy.steps.observe import Observe
+from tailgate_proxy.upstream import Upstream
 
 PROBE_INTERVAL_S = 0.5
 """How often the upstream is asked whether it is ready."""
@@ -59,7 +60,8 @@ class Proxy:
         self._recorder: Recorder | None = None
         self._collector = Collector(self._ledger, self._gauges)
         self._tasks: list[asyncio.Task[None]] = []
-        self._server: grpc.aio.Server | None = None
+        self._observe: Observe | None = None
+        self._front: Front | None = None
         self._admin: web.AppRunner | None = None
 
     async def start(self) -> tuple[Address, Address]:
@@ -70,20 +72,23 @@ class Proxy:
             TraceError: The trace cannot be created.
         """
         config = self._config
-        departed_clients.keep_quiet()
         if config.trace is not None:
             self._recorder = Recorder(TraceWriter(_trace_path(config.trace), _trace_header(config)))
+        self._observe = Observe(config.mode, self._clock, self._ledger, self._known, self._sinks())
         handler = build_handler(
             config,
             clock=self._clock,
-            ledger=self._ledger,
-            known=self._known,
-            sinks=self._sinks(),
+            observe=self._observe,
             admit=self._admit,
             upstream=self._upstream,
         )
-        front = Front(handler, self._upstream, self._clock)
-        self._server, port = make_server(front, config.listen, config.max_message_mib << 20)
+        front = Front(
+            handler,
+            self._upstream,
+            max_in_flight=config.max_in_flight,
+            max_message_bytes=config.max_message_mib << 20,
+            max_held_bytes=config.max_held_mib << 20,
+        )
         self._admin, admin_port = await start_admin(config.admin, self._snapshot, self._ready, self._status)
         for model in config.models:
             self._ledger.open(model, "")
@@ -95,7 +100,8 @@ class Proxy:
         ]
         gc.collect()
         gc.freeze()  # what lives until the end need not be looked at by every collection
-        await self._server.start()
+        port = await front.listen(config.listen)
+        self._front = front
         return Address(config.listen.host, port), Address(config.admin.host, admin_port)
 
     async def stop(self) -> None:
@@ -106,13 +112,17 @@ class Proxy:
         if self._admit.draining:
             return
         self._admit.draining = True
+        if self._front is not None:
+            self._front.warn_clients()
         started_s = self._clock()
         while self._clock() - started_s < LAME_DUCK_S or (
             self._ledger.in_flight and self._clock() - started_s < self._config.drain_grace
         ):
             await asyncio.sleep(0.02)
-        if self._server is not None:
-            await self._server.stop(grace=0.5)
+        if self._observe is not None:
+            self._observe.stopping = True
+        if self._front is not None:
+            await self._front.close(grace_s=0.1)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -144,7 +154,7 @@ class Proxy:
             return
         try:
             listed = await self._upstream.models()
-        except UpstreamFailure as failure:
+        except CallFailed as failure:
             _log.warning("upstream %s does not list its models: %s", self._upstream.address, failure)
             return
         for model, version in listed:

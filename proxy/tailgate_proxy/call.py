@@ -1,7 +1,7 @@
 """The seam between whatever speaks gRPC to clients and what the proxy does: a call comes in, a reply goes out.
 
-Lives here: the values that cross it. A front turns its wire into a `Call`, awaits the handler and puts the `Reply` on
-the wire; the steps behind it never see a socket.
+Lives here: the values that cross it. A front turns its wire into a `Call` as soon as it has the headers, awaits the
+handler and puts the `Reply` on the wire; the steps behind it never see a socket.
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One ModelInfer call as it arrived.
+    """One ModelInfer call, known by its headers; the message may still be on its way.
 
     Attributes:
-        body: The serialized request; nobody here parses its tensors.
+        receive: Waits for the whole serialized request; nobody here parses its tensors. Raises `InvalidRequest` or
+            `TooLarge` where what comes is no single message of an allowed size.
         metadata: As the client sent it.
-        arrival_s: Monotonic clock.
-        arrival_unix_s: Wall clock.
-        grpc_budget_s: Seconds its ``grpc-timeout`` leaves it, or None without one.
+        arrival_s: When its headers came, on the monotonic clock.
+        arrival_unix_s: On the wall clock.
+        grpc_timeout: The header ``grpc-timeout`` as it came, or None without one.
     """
 
-    body: bytes
+    receive: Callable[[], Awaitable[bytes]]
     metadata: Metadata
     arrival_s: float
     arrival_unix_s: float
-    grpc_budget_s: float | None
+    grpc_timeout: str | None
 
 
 @dataclass(frozen=True, slots=True)

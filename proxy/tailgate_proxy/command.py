@@ -27,6 +27,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     add("--trace", metavar="DIR", help="folder to write the trace to (none)")
     add("--max-in-flight", type=int, metavar="N", help="refuse requests beyond so many at once (1024)")
     add("--max-message-mib", type=int, metavar="N", help="largest request or answer (64)")
+    add("--max-held-mib", type=int, metavar="N", help="requests held at once, in all (1024)")
     add("--drain-grace", metavar="DURATION", help="longest wait for requests in flight when told to stop (10s)")
     add("--log-level", default="info", choices=("debug", "info", "warning", "error"), help="what to log")
 

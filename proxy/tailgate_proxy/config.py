@@ -53,6 +53,7 @@ class ProxyConfig(Config):
         trace: Folder for the trace; None: no trace.
         max_in_flight: Requests taken at once; more are refused.
         max_message_mib: Largest request or answer, in MiB.
+        max_held_mib: Bytes of requests held at once over all clients, in MiB; requests beyond are refused.
         drain_grace: Longest wait for requests in flight when told to stop.
     """
 
@@ -65,4 +66,5 @@ class ProxyConfig(Config):
     trace: Annotated[Path | None, BeforeValidator(_path)] = None
     max_in_flight: Annotated[int, Field(ge=1)] = 1024
     max_message_mib: Annotated[int, Field(ge=1, le=1024)] = 64
+    max_held_mib: Annotated[int, Field(ge=1)] = 1024
     drain_grace: DurationField = 10.0

@@ -1,115 +1,98 @@
-"""The front: gRPC by grpc.aio on one side, `Handler` on the other. It can be exchanged for another that calls the same.
-
-What it cannot see: a call that ends before its Python handler runs (its deadline passed while the event loop stalled,
-it is more than twice as large as allowed, its connection broke) is answered by the gRPC library alone and becomes no
-observation. A client's log shows such calls; `tailgate.books` counts them as unseen.
-"""
+"""The front: the port on which clients speak gRPC, and every connection to it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable
-
-import grpc
-import grpc.aio
+import asyncio
 
 from tailgate.config import Address
+from tailgate.deadline import parse_grpc_timeout
 from tailgate.errors import ConfigError, Status
-from tailgate.protocol.names import MODEL_INFER, SERVICE
-from tailgate_proxy.call import Call, Handler, Metadata, Reply
-from tailgate_proxy.upstream import Upstream, UpstreamFailure
+from tailgate.http2.codes import MAX_STREAM_ID
+from tailgate.http2.limits import Limits
+from tailgate_proxy.answer import Answer
+from tailgate_proxy.call import Call, Handler
+from tailgate_proxy.steps.forward import passed_on
+from tailgate_proxy.upstream import Upstream
+from tailgate_proxy.wire.held import Held
+from tailgate_proxy.wire.inbound import Inbound
 
 CONTROL_TIMEOUT_S = 10.0
 """Longest wait for an upstream's answer to a call other than ModelInfer."""
 
-_STREAMING = f"/{SERVICE}/ModelStreamInfer"
-_CODES = {Status(code.value[0]): code for code in grpc.StatusCode}
-
-Context = grpc.aio.ServicerContext[bytes, bytes]
+ROOM_FOR_REFUSALS = 128
+"""Calls at once on one connection beyond those the proxy takes in all, so that it refuses them itself, and books it."""
 
 
-class Front(grpc.GenericRpcHandler):
+class Front:
     """Serves the V2 service: ModelInfer through the handler, every other unary method straight to the upstream."""
 
-    def __init__(self, handler: Handler, upstream: Upstream, clock: Callable[[], float]) -> None:
-        """Stamp arrivals by `clock`."""
+    def __init__(
+        self,
+        handler: Handler,
+        upstream: Upstream,
+        *,
+        max_in_flight: int,
+        max_message_bytes: int,
+        max_held_bytes: int,
+    ) -> None:
+        """Nothing is bound before `listen`."""
         self._handler = handler
         self._upstream = upstream
-        self._clock = clock
+        self._max_message_bytes = max_message_bytes
+        self._limits = Limits(max_concurrent_streams=max_in_flight + ROOM_FOR_REFUSALS)
+        self._held = Held(max_held_bytes)
+        self._server: asyncio.Server | None = None
+        self._connections: set[Inbound] = set()
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
-        """The handler for a method; None answers UNIMPLEMENTED."""
-        method = handler_call_details.method
-        if method == MODEL_INFER:
-            return _raw(self._infer)
-        if not method.startswith(f"/{SERVICE}/") or method == _STREAMING:
-            return None
+    async def listen(self, address: Address) -> int:
+        """Take clients from now on; returns the port.
 
-        async def pass_on(body: bytes, context: Context) -> bytes:
-            return await self._pass_on(method, body, context)
-
-        return _raw(pass_on)
-
-    async def _infer(self, body: bytes, context: Context) -> bytes:
-        arrival_s = self._clock()
-        call = Call(body, _metadata(context), arrival_s, time.time(), _remaining_s(context))
-        reply = await self._handler(call)
-        return await _answer(context, reply)
-
-    async def _pass_on(self, method: str, body: bytes, context: Context) -> bytes:
-        """Metadata, readiness and the like: no arrivals of the product's kind, so they are not observed."""
-        remaining_s = _remaining_s(context)
-        timeout_s = CONTROL_TIMEOUT_S if remaining_s is None else min(remaining_s, CONTROL_TIMEOUT_S)
+        Raises:
+            ConfigError: The address cannot be bound.
+        """
+        loop = asyncio.get_running_loop()
         try:
-            return await self._upstream.call(method, body, timeout_s, ())
-        except UpstreamFailure as failure:
-            await context.abort(_CODES[failure.status], failure.message, failure.trailers)
+            self._server = await loop.create_server(self._accept, address.bare_host, address.port, backlog=1024)
+        except OSError as error:
+            raise ConfigError(f"--listen {address} cannot be bound: {error.strerror or error}") from error
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
 
+    def warn_clients(self) -> None:
+        """Say to every client that this connection will end; calls that come all the same are still answered."""
+        for connection in self._connections:
+            connection.http2.go_away(last_stream_id=MAX_STREAM_ID)
+            connection.flush_soon()
 
-def _raw(
-    function: Callable[[bytes, Context], Awaitable[bytes]],
-) -> grpc.RpcMethodHandler[bytes, bytes]:
-    """Bytes in, bytes out: a body that cannot be parsed is for the handler to answer, not for the library."""
-    return grpc.unary_unary_rpc_method_handler(function)
+    async def close(self, grace_s: float) -> None:
+        """Take no more clients, let the calls there are be answered, then close."""
+        if self._server is None:
+            return
+        self._server.close()
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + grace_s
+        while any(connection.busy for connection in self._connections) and loop.time() < until_s:
+            await asyncio.sleep(0.01)
+        for connection in list(self._connections):
+            connection.refuse_all(Status.UNAVAILABLE, "the proxy is shutting down and has waited long enough")
+            connection.http2.go_away()
+            connection.close()
+        await asyncio.sleep(0)
 
+    def _accept(self) -> Inbound:
+        connection = Inbound(
+            self._handler,
+            self._pass_on,
+            limits=self._limits,
+            max_message_bytes=self._max_message_bytes,
+            held=self._held,
+            on_lost=self._connections.discard,
+        )
+        self._connections.add(connection)
+        return connection
 
-def _remaining_s(context: Context) -> float | None:
-    """Seconds until the client's gRPC deadline, or None without one (the library's types forget the latter)."""
-    return context.time_remaining()
-
-
-def _metadata(context: Context) -> Metadata:
-    return tuple((key, value) for key, value in context.invocation_metadata() or ())
-
-
-async def _answer(context: Context, reply: Reply) -> bytes:
-    if reply.status is not Status.OK:
-        await context.abort(_CODES[reply.status], reply.message, reply.trailers)
-    if reply.trailers:
-        context.set_trailing_metadata(reply.trailers)
-    return reply.body
-
-
-def make_server(front: Front, listen: Address, max_message_bytes: int) -> tuple[grpc.aio.Server, int]:
-    """A server for a front, bound but not started, and the port it is bound to.
-
-    Raises:
-        ConfigError: The address cannot be bound.
-    """
-    server = grpc.aio.server(
-        handlers=(front,),
-        options=[
-            # A back-stop, above the limit itself: what exceeds this is refused by the library, and seen by nobody here.
-            ("grpc.max_receive_message_length", 2 * max_message_bytes),
-            ("grpc.max_send_message_length", max_message_bytes),
-            ("grpc.max_metadata_size", 16 * 1024),
-            ("grpc.max_concurrent_streams", 1024),
-            ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a second server nobody notices
-            ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
-        ],
-    )
-    try:
-        port = server.add_insecure_port(str(listen))
-    except RuntimeError as error:
-        raise ConfigError(f"--listen {listen} cannot be bound; is something else listening there?") from error
-    return server, port
+    async def _pass_on(self, path: str, call: Call) -> Answer:
+        """Metadata, readiness and the like: no arrivals of the product's kind, so they are not observed."""
+        budget_s = CONTROL_TIMEOUT_S if call.grpc_timeout is None else parse_grpc_timeout(call.grpc_timeout)
+        timeout_s = min(budget_s, CONTROL_TIMEOUT_S)
+        return await self._upstream.call(path, await call.receive(), timeout_s, passed_on(call.metadata))

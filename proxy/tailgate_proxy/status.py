@@ -19,7 +19,6 @@ def status_document(config: ProxyConfig, ledger: Ledger, *, upstream_ready: bool
     by_outcome = {outcome.label: sum(counts[outcome, verdict] for verdict in Verdict) for outcome in PROXY_OUTCOMES}
     answers = [outcome for outcome in PROXY_OUTCOMES if outcome.answered]
     right = sum(counts[outcome, Verdict.RIGHT] for outcome in answers)
-    judged = right + sum(counts[outcome, Verdict.WRONG] for outcome in answers)
     right_in_time = counts[Outcome.OK, Verdict.RIGHT]
     return {
         "schema_version": SCHEMA_VERSION,
@@ -32,9 +31,10 @@ def status_document(config: ProxyConfig, ledger: Ledger, *, upstream_ready: bool
         "in_flight": ledger.in_flight,
         "outcomes": by_outcome,
         "labelled": ledger.labelled,
+        "answered_labelled": ledger.answered_labelled,
         "right": right,
         "right_in_time": right_in_time,
-        "accuracy_of_answers": right / judged if judged else None,
+        "accuracy_of_answers": right / ledger.answered_labelled if ledger.answered_labelled else None,
         "time_critical_accuracy": right_in_time / ledger.labelled if ledger.labelled else None,
         "models": [
             {"model": model, "version": version, "requests": sum(books.outcomes.values())}

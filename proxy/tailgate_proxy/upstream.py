@@ -1,85 +1,88 @@
-"""The V2 server behind the proxy, over one gRPC channel: calls in bytes, and whether it says that it is ready."""
+"""The V2 server behind the proxy: calls in bytes over a few shared connections, and whether it is ready."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
-import grpc
-import grpc.aio
+from google.protobuf.message import DecodeError
 
 from tailgate.config import Address
 from tailgate.errors import Status
+from tailgate.http2.limits import Limits
 from tailgate.pb import inference_pb2 as pb
 from tailgate.protocol.names import SERVICE
+from tailgate_proxy.answer import Answer, CallFailed
 from tailgate_proxy.call import Metadata
+from tailgate_proxy.wire.outbound import Outbound
 
 PROBE_TIMEOUT_S = 2.0
+MAX_CONNECTIONS = 8
+"""Opened as the upstream's limit on streams asks for them; beyond, calls wait for a place."""
+RECONNECT_PAUSE_S = 0.05
+"""After a failed attempt, calls fail at once for so long rather than try again each."""
 
 _log = logging.getLogger(__name__)
-
-
-class UpstreamFailure(Exception):
-    """The upstream answered with an error, or could not be reached."""
-
-    def __init__(self, status: Status, message: str, trailers: Metadata) -> None:
-        """Carry what the upstream, or gRPC on its behalf, said."""
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.trailers = trailers
 
 
 class Upstream:
     """One upstream. `ready` is its own latest word, or False since it stopped giving one."""
 
     def __init__(self, address: Address, max_message_bytes: int) -> None:
-        """Open a channel; connections are made when they are needed."""
+        """Connections are made when they are needed."""
         self.address = address
         self.ready = False
-        self._channel = grpc.aio.insecure_channel(str(address), options=_channel_options(max_message_bytes))
-        self._methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
+        self._max_message_bytes = max_message_bytes
+        self._connections: list[Outbound] = []
+        self._connecting: asyncio.Task[Outbound] | None = None
+        self._failed_s = float("-inf")
 
-    async def call(self, method: str, body: bytes, timeout_s: float, metadata: Metadata) -> bytes:
-        """One call, in bytes; it is cancelled at the upstream when the caller is.
+    async def call(self, method: str, body: bytes, timeout_s: float, metadata: Metadata) -> Answer:
+        """One call, in bytes; it is cancelled at the upstream when the caller is, or when its time is up.
+
+        Tried a second time where the upstream promises that it did not see the first.
 
         Raises:
-            UpstreamFailure: It did not end with OK.
+            CallFailed: It did not end with OK.
         """
-        multicallable = self._methods.get(method)
-        if multicallable is None:
-            multicallable = self._methods[method] = self._channel.unary_unary(method)
-        call = multicallable(body, timeout=timeout_s, metadata=grpc.aio.Metadata(*metadata))
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + timeout_s
         try:
-            return await call
-        except grpc.aio.AioRpcError as error:
-            status = Status(error.code().value[0])
-            trailers = tuple((key, value) for key, value in error.trailing_metadata() if not key.startswith("grpc-"))
-            raise UpstreamFailure(status, error.details() or "", trailers) from error
-        finally:
-            call.cancel()  # no effect on one that is done
+            async with asyncio.timeout_at(deadline_s):
+                try:
+                    return await self._try(method, body, timeout_s, metadata)
+                except CallFailed as failure:
+                    if not failure.retryable:
+                        raise
+                return await self._try(method, body, deadline_s - loop.time(), metadata)
+        except TimeoutError as error:
+            raise CallFailed(Status.DEADLINE_EXCEEDED, "the upstream did not answer in time") from error
 
     async def models(self) -> list[tuple[str, str]]:
         """Names and versions of the models it lists; none where it keeps no list.
 
         Raises:
-            UpstreamFailure: It could not be asked.
+            CallFailed: It could not be asked.
         """
         request = pb.RepositoryIndexRequest(ready=True).SerializeToString()
         try:
-            body = await self.call(f"/{SERVICE}/RepositoryIndex", request, PROBE_TIMEOUT_S, ())
-        except UpstreamFailure as failure:
+            answer = await self.call(f"/{SERVICE}/RepositoryIndex", request, PROBE_TIMEOUT_S, ())
+            listed = pb.RepositoryIndexResponse.FromString(answer.body).models
+        except CallFailed as failure:
             if failure.status is Status.UNIMPLEMENTED:
                 return []
             raise
-        return [(model.name, model.version) for model in pb.RepositoryIndexResponse.FromString(body).models]
+        except DecodeError as error:
+            raise CallFailed(Status.INTERNAL, "its list of models is no RepositoryIndexResponse") from error
+        return [(model.name, model.version) for model in listed]
 
     async def probe(self) -> bool:
         """Ask whether it is ready, and keep the answer in `ready`."""
         request = pb.ServerReadyRequest().SerializeToString()
         try:
-            body = await self.call(f"/{SERVICE}/ServerReady", request, PROBE_TIMEOUT_S, ())
-            ready = pb.ServerReadyResponse.FromString(body).ready
-        except UpstreamFailure:
+            answer = await self.call(f"/{SERVICE}/ServerReady", request, PROBE_TIMEOUT_S, ())
+            ready = pb.ServerReadyResponse.FromString(answer.body).ready
+        except (CallFailed, DecodeError):
             ready = False
         if ready != self.ready:
             _log.info("upstream %s is %s", self.address, "ready" if ready else "not ready")
@@ -87,22 +90,53 @@ class Upstream:
         return ready
 
     async def close(self) -> None:
-        """Close the channel."""
-        await self._channel.close()
+        """Close every connection."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+        for connection in self._connections:
+            connection.abort()
 
+    async def _try(self, method: str, body: bytes, timeout_s: float, metadata: Metadata) -> Answer:
+        connection = await self._usable()
+        return await connection.call(method, body, timeout_s, metadata)
 
-def _channel_options(max_message_bytes: int) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", max_message_bytes),
-        ("grpc.max_send_message_length", max_message_bytes),
-        ("grpc.use_local_subchannel_pool", 1),
-        ("grpc.enable_retries", 0),  # only the proxy knows what is left of the deadline
-        # After an outage the next attempt follows soon, or calls would fail although the upstream is back.
-        ("grpc.initial_reconnect_backoff_ms", 50),
-        ("grpc.min_reconnect_backoff_ms", 50),
-        ("grpc.max_reconnect_backoff_ms", 500),
-        # A peer that hangs is found by the ping timeout; the keepalive timeout alone leaves it unnoticed for a minute.
-        ("grpc.keepalive_time_ms", 10_000),
-        ("grpc.keepalive_timeout_ms", 2_000),
-        ("grpc.http2.ping_timeout_ms", 2_000),
-    ]
+    async def _usable(self) -> Outbound:
+        """A connection on which a call can be begun at once."""
+        while True:
+            self._connections = [connection for connection in self._connections if connection.connected]
+            for connection in self._connections:
+                if connection.usable:
+                    return connection
+            if len(self._connections) < MAX_CONNECTIONS:
+                await self._connect()
+            else:
+                await asyncio.sleep(0.001)  # until one of many calls has ended
+
+    async def _connect(self) -> None:
+        """Open a connection; callers that come meanwhile wait for the same one."""
+        loop = asyncio.get_running_loop()
+        if self._connecting is None:
+            if loop.time() - self._failed_s < RECONNECT_PAUSE_S:
+                raise CallFailed(Status.UNAVAILABLE, f"the upstream {self.address} cannot be reached")
+            self._connecting = loop.create_task(self._open())
+            self._connecting.add_done_callback(self._connected)
+        try:
+            await asyncio.shield(self._connecting)
+        except OSError as error:
+            self._failed_s = loop.time()
+            text = f"the upstream {self.address} cannot be reached: {error.strerror or error}"
+            raise CallFailed(Status.UNAVAILABLE, text) from error
+
+    async def _open(self) -> Outbound:
+        limits = Limits(connection_window=64 << 20, stream_window=4 << 20)  # what it may have on its way to us
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Outbound(str(self.address), limits, self._max_message_bytes),
+            self.address.bare_host,
+            self.address.port,
+        )
+        return connection
+
+    def _connected(self, task: asyncio.Task[Outbound]) -> None:
+        self._connecting = None
+        if not task.cancelled() and task.exception() is None:
+            self._connections.append(task.result())

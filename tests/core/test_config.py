@@ -67,7 +67,10 @@ def test_a_file_that_is_not_there_is_named() -> None:
         read_config(Outer, Path("nowhere.toml"), {})
 
 
-@pytest.mark.parametrize("text", ["", "host", "host:", ":1", "host:port", "host:70000", "host:-1", "host:１"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "host", "host:", ":1", "host:port", "host:70000", "host:-1", "host:１", "http://host:1", "::1:80", "a b:1"],
+)
 def test_an_address_is_a_host_and_a_port(text: str) -> None:
     with pytest.raises(ConfigError, match="expected HOST:PORT"):
         Address.parse(text)

@@ -29,8 +29,13 @@ OnVirtualTime = Callable[[Any], Any]
 
 
 def exchange(budget_s: float = 0.05, label: int = 1, fault: InvalidRequest | None = None) -> Exchange:
-    call = Call(b"", (), 0.0, 1.7e9, None)
-    return Exchange(call, "id", False, Envelope("digits", "", ""), Deadline(0.0, budget_s), label, "", fault)
+    call = Call(_nothing, (), 0.0, 1.7e9, None)
+    deadline = Deadline(0.0, budget_s)
+    return Exchange(call, "id", False, None, None, deadline, label, fault, envelope=Envelope("digits", "", ""))
+
+
+async def _nothing() -> bytes:
+    return b""
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tailgate.errors import Status, TooLarge
+from tailgate.errors import Status
 from tailgate.outcome import Ending
 from tailgate_proxy.call import Metadata, Reply
 from tailgate_proxy.exchange import Exchange
@@ -37,8 +37,7 @@ class Admit:
         if self.draining:
             return Reply(Ending.DRAINING, Status.UNAVAILABLE, "the proxy is shutting down", trailers=_PUSHBACK)
         if exchange.fault is not None:
-            ending = Ending.TOO_LARGE if isinstance(exchange.fault, TooLarge) else Ending.INVALID
-            return Reply(ending, exchange.fault.status, str(exchange.fault))
+            return Reply(Ending.INVALID, exchange.fault.status, str(exchange.fault))
         if exchange.deadline.expired_on_arrival:
             return Reply(Ending.EXPIRED, Status.DEADLINE_EXCEEDED, "the deadline had passed when the request arrived")
         if self._in_flight >= self._max_in_flight:

@@ -40,6 +40,8 @@ class Observe:
         self._ledger = ledger
         self._known = known
         self._sinks = sinks
+        self.stopping = False
+        """Set when the proxy ends what is in flight: from then on a cancelled request was cancelled by the proxy."""
 
     async def __call__(self, exchange: Exchange, inner: Inner) -> Reply:
         """The reply that the client is to have: in enforce, never an answer that is late."""
@@ -47,7 +49,10 @@ class Observe:
         try:
             reply = await inner(exchange)
         except asyncio.CancelledError:
-            self._book(exchange, Reply(Ending.CANCELLED, Status.CANCELLED))
+            if self.stopping:
+                self._book(exchange, Reply(Ending.DRAINING, Status.UNAVAILABLE))
+            else:
+                self._book(exchange, Reply(Ending.CANCELLED, Status.CANCELLED))
             raise
         except Exception:  # noqa: BLE001 — whatever it was, the request ends in exactly one outcome
             _log.exception("request %s failed inside the proxy", exchange.request_id)

@@ -1,0 +1,34 @@
+"""Compressed messages, opened without ever holding more than is allowed."""
+
+from __future__ import annotations
+
+import zlib
+
+from tailgate.errors import InvalidRequest, TooLarge, Unimplemented
+
+_WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+
+ACCEPTED = b"identity,deflate,gzip"
+"""Value of ``grpc-accept-encoding``."""
+
+
+def decompress(data: bytes, encoding: str, max_bytes: int) -> bytes:
+    """The message.
+
+    Raises:
+        Unimplemented: An encoding other than gzip and deflate.
+        TooLarge: It is longer than allowed; found out without unpacking the rest.
+        InvalidRequest: It is damaged.
+    """
+    if encoding not in _WINDOW_BITS:
+        raise Unimplemented(f"grpc-encoding {encoding!r} is not offered here; use gzip, deflate or identity")
+    unpacker = zlib.decompressobj(_WINDOW_BITS[encoding])
+    try:
+        message = unpacker.decompress(data, max_bytes + 1)
+    except zlib.error as error:
+        raise InvalidRequest(f"the message is no {encoding}: {error}") from error
+    if len(message) > max_bytes:
+        raise TooLarge(f"the message has more than the {max_bytes} bytes allowed, once it is decompressed")
+    if not unpacker.eof:
+        raise InvalidRequest(f"the message is cut short: its {encoding} does not end")
+    return message

@@ -1,0 +1,23 @@
+"""How many bytes of requests are held in all: one bound over every client's connections."""
+
+from __future__ import annotations
+
+
+class Held:
+    """A count with a limit."""
+
+    def __init__(self, max_bytes: int) -> None:
+        """Nothing is held."""
+        self.max_bytes = max_bytes
+        self.bytes = 0
+
+    def take(self, count: int) -> bool:
+        """Hold so many more; False, and nothing is held, where that is too much."""
+        if self.bytes + count > self.max_bytes:
+            return False
+        self.bytes += count
+        return True
+
+    def give_back(self, count: int) -> None:
+        """These are held no longer."""
+        self.bytes -= count
