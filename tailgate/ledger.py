@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tailgate.observation import Observation, Verdict
-from tailgate.outcome import PROXY_OUTCOMES, Outcome
+from tailgate.outcome import ANSWER_SEEN, PROXY_OUTCOMES, Outcome
 from tailgate.protocol.answers import UNKNOWN_CLASS
 
 BASE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -57,16 +57,18 @@ class ModelBooks:
 
     Attributes:
         labelled: Requests that ended and whose label is known, answered or not; quality is a share of these.
+        answered_labelled: Of these, the ones whose client got an answer, late or not; accuracy of answers is a share of
+            these.
         outcomes: By outcome and verdict; every outcome a proxy can book is there from the start, at zero.
         latency: Of every request, until it ended, however it ended.
-        right_latency: Of right answers alone, late ones included: divided by the number of requests it is Q(θ) at each
-            bound.
+        right_latency: Of right answers alone, late ones included: divided by `labelled` it is Q(θ) at each bound.
     """
 
     outcomes: Counter[tuple[Outcome, Verdict]]
     latency: Histogram
     right_latency: Histogram
     labelled: int = 0
+    answered_labelled: int = 0
 
 
 @dataclass
@@ -96,7 +98,7 @@ class Ledger:
         if books is None:
             outcomes: Counter[tuple[Outcome, Verdict]] = Counter()
             for outcome in PROXY_OUTCOMES:
-                for verdict in Verdict if outcome in _JUDGED else (Verdict.UNKNOWN,):
+                for verdict in Verdict if outcome in ANSWER_SEEN else (Verdict.UNKNOWN,):
                     outcomes[outcome, verdict] = 0
             books = ModelBooks(outcomes, Histogram(self.bounds_s), Histogram(self.bounds_s))
             self.models[model, version] = books
@@ -113,6 +115,7 @@ class Ledger:
         books.latency.add(observation.latency_s)
         if observation.label != UNKNOWN_CLASS:
             books.labelled += 1
+            books.answered_labelled += observation.outcome.answered
         if observation.verdict is Verdict.RIGHT:
             books.right_latency.add(observation.latency_s)
         self.ended += 1
@@ -122,12 +125,14 @@ class Ledger:
         """Labelled requests over all models."""
         return sum(books.labelled for books in self.models.values())
 
+    @property
+    def answered_labelled(self) -> int:
+        """Labelled requests over all models whose client got an answer."""
+        return sum(books.answered_labelled for books in self.models.values())
+
     def outcomes(self) -> Counter[tuple[Outcome, Verdict]]:
         """Counts over all models."""
         total: Counter[tuple[Outcome, Verdict]] = Counter()
         for books in self.models.values():
             total.update(books.outcomes)
         return total
-
-
-_JUDGED = (Outcome.OK, Outcome.OK_LATE, Outcome.OK_LATE_DISCARDED)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tailgate.errors import Status
-from tailgate.outcome import Outcome
+from tailgate.outcome import ANSWER_SEEN, Outcome
 from tailgate.protocol.answers import UNKNOWN_CLASS
 
 
@@ -68,7 +68,4 @@ class Observation:
     @property
     def response_time_s(self) -> float:
         """`latency_s` where a complete answer was seen, else infinite: the time that thresholds are held against."""
-        return self.latency_s if self.outcome in _ANSWER_SEEN else math.inf
-
-
-_ANSWER_SEEN = frozenset({Outcome.OK, Outcome.OK_LATE, Outcome.OK_LATE_DISCARDED})
+        return self.latency_s if self.outcome in ANSWER_SEEN else math.inf

@@ -65,8 +65,14 @@ class Outcome(IntEnum):
     @property
     def answered(self) -> bool:
         """Whether the client got an answer, late or not."""
-        return self in (Outcome.OK, Outcome.OK_LATE)
+        return self in ANSWERED
 
+
+ANSWERED = (Outcome.OK, Outcome.OK_LATE)
+"""The outcomes with which the client got an answer, late or not."""
+
+ANSWER_SEEN = (*ANSWERED, Outcome.OK_LATE_DISCARDED)
+"""The outcomes with which a complete answer was seen, whether or not the client got it: only these can be judged."""
 
 PROXY_OUTCOMES = tuple(outcome for outcome in Outcome if outcome is not Outcome.NOT_SENT)
 """The outcomes a proxy can book."""

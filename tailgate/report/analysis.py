@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tailgate.errors import UsageError
 from tailgate.outcome import Outcome
 from tailgate.protocol.answers import UNKNOWN_CLASS
 from tailgate.quality import Decomposition, decompose, default_thresholds, latency_percentiles, pass_quality
-from tailgate.report.source import Source
+from tailgate.report.source import Source, Vantage
 from tailgate.trace.format import Records
 from tailgate.trace.views import Passes, passes_of, response_times_s, scores
+from tailgate.units import format_duration
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 _FIGURE_POINTS = 200
@@ -62,7 +64,8 @@ class Quality:
 
     Attributes:
         labelled: Arrivals with a label; all shares are of these.
-        decomposition: Over all of them, at the deadline.
+        decomposition: Over all of them: at a client at the deadline of the run, at a proxy at each request's own, as
+            its outcome says.
         passes: The complete passes; empty for a proxy's trace, which has none.
         incomplete_passes: Passes left out of `passes` and of the curves.
         curve: Over a grid of 100 even thresholds. Over passes, or over all labelled arrivals as if they were
@@ -103,9 +106,11 @@ class Analysis:
         warm_up: Observations of a client before its passes, which do not.
         start_unix_s: The first arrival.
         end_unix_s: The last request's end.
-        deadline_s: The threshold of the headline.
+        deadline_s: The threshold of the curves, and at a client of the headline.
         deadline_from: Who set it, in words.
-        cut_at_s: Where late answers were cut, so that nothing is known of later ones; None where they were waited for.
+        cut_at_s: Where late answers were cut, so that nothing is known of later ones (at a proxy: the longest that any
+            request had); None where they were waited for.
+        planned_passes: Passes that the run was to make; None where its header does not say.
         latency_s: Seconds by percentile, over all arrivals that count; infinite where no answer came.
         outcomes: How they ended.
         quality: None where nothing is labelled.
@@ -119,6 +124,7 @@ class Analysis:
     deadline_s: float
     deadline_from: str
     cut_at_s: float | None
+    planned_passes: int | None
     latency_s: Mapping[float, float]
     outcomes: Mapping[Outcome, int]
     quality: Quality | None
@@ -129,19 +135,34 @@ def analyse(source: Source, deadline_s: float | None = None) -> Analysis:
 
     Args:
         source: Its trace; at least one record.
-        deadline_s: Threshold in seconds; default: what the client's header says, else the median budget of the records.
+        deadline_s: Threshold in seconds; default: what the trace's header says.
+
+    Raises:
+        UsageError: The run cut its answers before `deadline_s`, or neither it nor the header names a deadline.
     """
     records = source.records
     warm_up = 0
     if source.vantage == "client" and (in_pass := records["pass_index"] >= 0).any():
         warm_up = int(len(records) - in_pass.sum())
         records = records[in_pass] if warm_up else records
-    own_deadline_s, own_from = _own_deadline(source, records)
+    own_deadline_s = _own_deadline_s(source)
+    threshold_s = own_deadline_s if deadline_s is None else deadline_s
+    if threshold_s is None:
+        raise UsageError(f"{source.name}: its header has no deadline_s above 0; name a threshold with --deadline")
+    client_cut = source.vantage == "client" and source.header.get("on_deadline") == "cancel"
+    if client_cut and own_deadline_s is not None and threshold_s > own_deadline_s:
+        raise UsageError(
+            f"--deadline is {format_duration(threshold_s)}, but the run {source.name} cut its answers at "
+            f"{format_duration(own_deadline_s)}, so none later was observed; ask for that or less"
+        )
     outcomes = {
         Outcome(number): count for number, count in enumerate(np.bincount(records["outcome"]).tolist()) if count
     }
-    cut = source.header.get("on_deadline") == "cancel" or Outcome.DEADLINE_IN_FLIGHT in outcomes
-    threshold_s = own_deadline_s if deadline_s is None else deadline_s
+    cut_at_s = None
+    if client_cut or Outcome.DEADLINE_IN_FLIGHT in outcomes:
+        cut_at_s = threshold_s if own_deadline_s is None else own_deadline_s
+        if source.vantage == "proxy":
+            cut_at_s = max(0.0, float(records["budget_s"].max()))
     arrival = records["arrival_unix_s"]
     percentiles = latency_percentiles(response_times_s(records), PERCENTILES)
     return Analysis(
@@ -151,29 +172,38 @@ def analyse(source: Source, deadline_s: float | None = None) -> Analysis:
         start_unix_s=float(arrival.min()),
         end_unix_s=float((arrival + records["latency_s"]).max()),
         deadline_s=threshold_s,
-        deadline_from=own_from if deadline_s is None else "the option --deadline",
-        cut_at_s=own_deadline_s if cut else None,
+        deadline_from=_DEADLINE_FROM[source.vantage] if deadline_s is None else "the option --deadline",
+        cut_at_s=cut_at_s,
+        planned_passes=_planned(source, "passes"),
         latency_s=dict(zip(PERCENTILES, percentiles.tolist(), strict=True)),
         outcomes=outcomes,
         quality=_quality(source, records, threshold_s),
     )
 
 
-def _own_deadline(source: Source, records: Records) -> tuple[float, str]:
+_DEADLINE_FROM: Mapping[Vantage, str] = {"client": "the run", "proxy": "the proxy's configuration"}
+
+
+def _own_deadline_s(source: Source) -> float | None:
     written = source.header.get("deadline_s")
-    # A proxy's own is for requests that bring none; what its requests really had stands in their records.
-    if source.vantage == "client" and isinstance(written, (int, float)) and 0 < written < math.inf:
-        return float(written), "the run"
-    return float(latency_percentiles(records["budget_s"], [50.0])[0]), "the median budget of the requests"
+    return float(written) if isinstance(written, (int, float)) and 0 < written < math.inf else None
+
+
+def _planned(source: Source, field: str) -> int | None:
+    written = source.header.get(field)
+    return written if source.vantage == "client" and isinstance(written, int) and written > 0 else None
 
 
 def _quality(source: Source, records: Records, threshold_s: float) -> Quality | None:
     known = records["label"] != UNKNOWN_CLASS
     if not known.any():
         return None
+    samples = _planned(source, "samples")
+    if samples is not None and not known.all():
+        samples -= len(np.unique(records["sample"][~known]))  # they have no column
     records = records if known.all() else records[known]
     response, score = response_times_s(records), scores(records)
-    passes = passes_of(records) if source.vantage == "client" else None
+    passes = passes_of(records, samples) if source.vantage == "client" else None
     if passes is not None and len(passes.indexes):
         times, right = passes.response_s, passes.score
     else:
@@ -189,7 +219,9 @@ def _quality(source: Source, records: Records, threshold_s: float) -> Quality | 
             marks[f"p{percentile:g} of the latency"] = float(at)
     return Quality(
         labelled=len(records),
-        decomposition=decompose(response, score, threshold_s),
+        decomposition=(
+            decompose(response, score, threshold_s) if source.vantage == "client" else _as_booked(records, score)
+        ),
         passes=_pass_rows(records, passes, threshold_s) if passes is not None else (),
         incomplete_passes=passes.incomplete if passes is not None else 0,
         curve=_curve(times, right, grid),
@@ -197,6 +229,13 @@ def _quality(source: Source, records: Records, threshold_s: float) -> Quality | 
         marks=_curve(times, right, np.array(list(marks.values()))),
         mark_names=tuple(marks),
     )
+
+
+def _as_booked(records: Records, score: FloatArray) -> Decomposition:
+    """The decomposition in which each request is held against its own deadline, as the proxy's counters hold it."""
+    seen = np.isfinite(response_times_s(records))
+    late = np.where(records["outcome"] == Outcome.OK, 0.0, 1.0)
+    return decompose(np.where(seen, late, np.inf), score, 0.0)
 
 
 def _curve(times: FloatArray, right: FloatArray, thresholds_s: FloatArray) -> Curve:

@@ -13,6 +13,7 @@ from tailgate.errors import UsageError
 from tailgate.report.analysis import Analysis, analyse
 from tailgate.report.source import read_source
 from tailgate.report.summary import summarise
+from tailgate.report.warnings import warnings_of
 from tailgate.units import parse_duration
 
 
@@ -25,9 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a folder of traces; each is one system, named after its folder",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write to; made where it is missing")
-    parser.add_argument(
-        "--deadline", help="threshold of the headline, such as 50ms, instead of the one each run was made with"
-    )
+    parser.add_argument("--deadline", help="threshold, such as 50ms, instead of the one each run was made with")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -58,6 +57,9 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         raise UsageError(f"--out: {options.out} cannot be written: {error.strerror}") from error
     _print_table(Console(), analyses)
+    for analysis in analyses:
+        for warning in warnings_of(analysis):
+            print(f"{analysis.source.name}: {warning}")
     print(options.out / "report.html")  # not through rich, which would wrap a long path
     return EXIT_OK
 

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tailgate import __version__
 from tailgate.report.analysis import Analysis, Quality
 from tailgate.report.summary import parameters
+from tailgate.report.warnings import warnings_of
 from tailgate.report.words import DEFINITIONS, OUTCOME_MEANING
 from tailgate.units import format_duration
 
@@ -56,6 +57,7 @@ def page(analyses: Sequence[Analysis], quality_svg: str | None, passes_svg: str 
         passes_svg=_inlined(passes_svg, "figure-passes", "Accuracy of each pass"),
         shares={analysis.source.name: shares_of(analysis) for analysis in analyses},
         parameters={analysis.source.name: parameters(analysis) for analysis in analyses},
+        warnings={analysis.source.name: warnings_of(analysis) for analysis in analyses},
         outcome_meaning=OUTCOME_MEANING,
         definitions=DEFINITIONS,
         version=__version__,

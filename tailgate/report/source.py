@@ -20,6 +20,8 @@ from tailgate.trace.files import read_folder
 from tailgate.trace.format import Contents, Records
 
 EVENTS_FILE = "events.json"
+SUMMARY_FILE = "summary.json"
+"""What a load run leaves beside its trace, with its own verdict on itself."""
 
 Vantage = Literal["client", "proxy"]
 
@@ -41,16 +43,26 @@ class Losses:
         damaged: Records whose checksum does not fit.
         torn_bytes: Bytes of records cut short.
         missing: Sequence numbers without a sound record, whatever the reason.
+        unclosed: Traces whose writer did not close them, so that more may be missing at their ends.
     """
 
     damaged: int
     torn_bytes: int
     missing: int
+    unclosed: int
 
     @property
     def dropped(self) -> int:
         """Observations that were never written, at least: the missing ones that no damaged record accounts for."""
         return max(0, self.missing - self.damaged)
+
+
+@dataclass(frozen=True)
+class RunVerdict:
+    """What a load run found of itself: whether its figures may be quoted, and if not, why."""
+
+    valid: bool
+    invalid_because: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,7 @@ class Source:
         losses: What is missing.
         books: The client's trace joined with the proxy's, where the folder holds both.
         events: From `EVENTS_FILE`, where the folder holds one.
+        run: From `SUMMARY_FILE`, where the folder holds that of the client's run.
     """
 
     name: str
@@ -76,6 +89,7 @@ class Source:
     losses: Losses
     books: Books | None
     events: tuple[Event, ...]
+    run: RunVerdict | None
 
 
 def read_source(name: str, folder: Path) -> Source:
@@ -110,9 +124,11 @@ def read_source(name: str, folder: Path) -> Source:
             damaged=sum(trace.damaged for trace in chosen),
             torn_bytes=sum(trace.torn_bytes for trace in chosen),
             missing=sum(trace.missing for trace in chosen),
+            unclosed=sum(not trace.closed for trace in chosen),
         ),
         books=reconcile(records, _joined(of_role["proxy"])) if both else None,
         events=_read_events(folder / EVENTS_FILE),
+        run=_read_verdict(folder / SUMMARY_FILE, runs[0]) if runs else None,
     )
 
 
@@ -143,6 +159,19 @@ def _read_events(path: Path) -> tuple[Event, ...]:
     if not all(math.isfinite(event.start_unix_s) and event.start_unix_s <= event.end_unix_s for event in events):
         raise _unreadable_events(path)
     return tuple(events)
+
+
+def _read_verdict(path: Path, run_id: str) -> RunVerdict | None:
+    if not path.exists():
+        return None
+    try:
+        match json.loads(path.read_bytes()):
+            case {"run": {"run_id": str(of_run)}, "valid": bool(valid), "invalid_because": list(reasons)}:
+                return RunVerdict(valid, tuple(map(str, reasons))) if of_run == run_id else None
+            case _:
+                return None  # of the same name, but of somebody else
+    except (OSError, ValueError) as error:
+        raise TraceError(f"{path} cannot be read as JSON; restore what the load run wrote, or remove it") from error
 
 
 def _unreadable_events(path: Path) -> TraceError:

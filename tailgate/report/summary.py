@@ -10,6 +10,7 @@ from typing import Any
 from tailgate.books import Books
 from tailgate.quality import Decomposition
 from tailgate.report.analysis import Analysis, Curve, Quality
+from tailgate.report.warnings import warnings_of
 
 SCHEMA_VERSION = 1
 
@@ -43,6 +44,10 @@ def _system(analysis: Analysis) -> dict[str, Any]:
         "name": source.name,
         "vantage": source.vantage,
         "models": list(source.models),
+        "warnings": list(warnings_of(analysis)),
+        "run_valid": source.run.valid if source.run else None,
+        "run_invalid_because": list(source.run.invalid_because) if source.run else None,
+        "planned_passes": analysis.planned_passes,
         "start_unix_s": analysis.start_unix_s,
         "end_unix_s": analysis.end_unix_s,
         "arrivals": analysis.arrivals,
@@ -60,6 +65,7 @@ def _system(analysis: Analysis) -> dict[str, Any]:
             "torn_bytes": losses.torn_bytes,
             "missing": losses.missing,
             "dropped": losses.dropped,
+            "unclosed": losses.unclosed,
         },
         "books": _books(source.books) if source.books else None,
         "events": [
@@ -119,6 +125,7 @@ def _books(books: Books) -> dict[str, Any]:
         "not_sent": books.not_sent,
         "proxy": books.proxy,
         "matched": books.matched,
+        "foreign": books.foreign,
         "raced": books.raced,
         "unseen": {status.name: count for status, count in books.unseen.items()},
         "pairs": [

@@ -6,6 +6,7 @@ without losing them. Power failure is held off by `sync`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,6 +47,7 @@ class TraceWriter:
         except OSError as error:
             raise TraceError(f"{path} cannot be created: {error.strerror}") from error
         self._size = 0
+        self._torn = False
         try:
             self._write(encode_header(header))
         except OSError as error:
@@ -59,7 +61,6 @@ class TraceWriter:
         try:
             self._write(batch.data)
         except OSError:
-            os.ftruncate(self._file, self._size)
             self.drop(batch.count)
         else:
             self._encoder.commit(batch)
@@ -75,17 +76,34 @@ class TraceWriter:
         os.fsync(self._file)
 
     def close(self) -> None:
-        """Sync and close."""
+        """Append the closing record if the disk takes it, sync and close."""
         try:
+            with contextlib.suppress(OSError):
+                self._write(self._encoder.end())
             self.sync()
         finally:
             os.close(self._file)
 
     def _write(self, data: bytes) -> None:
+        """All of it, or where the disk refuses none."""
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._file, view) :]
+        try:
+            if self._torn:
+                self._truncate()
+            self._torn = True
+            while view:
+                view = view[os.write(self._file, view) :]
+            self._torn = False
+        except OSError:
+            # A disk that refuses this too is asked again before anything is written after the half of a record.
+            with contextlib.suppress(OSError):
+                self._truncate()
+            raise
         self._size += len(data)
+
+    def _truncate(self) -> None:
+        os.ftruncate(self._file, self._size)
+        self._torn = False
 
 
 def read_trace(path: Path) -> Contents:

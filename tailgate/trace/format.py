@@ -6,9 +6,11 @@ r"""The layout of a trace: bytes in, arrays out, and back. No file is opened her
     record = 128 bytes, little-endian, as `RECORD` says; ends in the CRC-32 of what stands before it
 
 A record is an observation or, with ``kind`` NAME, gives the number ``model`` to a model's or version's name, which
-stands in ``request_id``'s place. Observations carry gap-free sequence numbers from 0, given
-when the observation was made: a number that is missing is an observation that could not be written. A record cut short
-by the writer's death lies at the end of the file, and is the only one that can be.
+stands in ``request_id``'s place, or, with ``kind`` END, closes the trace. Observations carry gap-free sequence numbers
+from 0, given when the observation was handed to the writer: a number that is missing is an observation that could not
+be written. The closing record's ``sequence`` is how many numbers were given in all, so that those missing at the end
+are seen too; without one the writer died, is still at work, or found no room for it. A record cut short by the writer's
+death lies at the end of the file, and is the only one that can be.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from tailgate.observation import Observation
 VERSION = 1
 SUFFIX = ".trace"
 
-OBSERVATION, NAME = 1, 2
+OBSERVATION, NAME, END = 1, 2, 3
 NAME_BYTES = 64
 UNNAMED = 0xFFFF
 """Stands for every name beyond the first 65,535, so that whoever makes up names cannot stop the trace."""
@@ -81,7 +83,9 @@ class Contents:
         records: The sound observations, in the order in which they were written.
         damaged: Records whose checksum does not fit, which are left out of `records`.
         torn_bytes: Bytes of a record cut short at the end.
-        missing: Sequence numbers below the highest that no sound record has: observations that are not here.
+        missing: Sequence numbers that no sound record has, of all that were given, or where the trace was not closed of
+            those below the highest found: observations that are not here.
+        closed: Whether its writer closed it; if not, observations after the last one here may be missing uncounted.
     """
 
     header: Mapping[str, Any]
@@ -90,6 +94,7 @@ class Contents:
     damaged: int
     torn_bytes: int
     missing: int
+    closed: bool
 
 
 def encode_header(fields: Mapping[str, Any]) -> bytes:
@@ -164,6 +169,13 @@ class Encoder:
         """So many observations could not be written; the gap in the numbers will say so."""
         self._sequence += count
 
+    def end(self) -> bytes:
+        """The record that closes the trace."""
+        row = np.zeros(1, RECORD)
+        row["kind"], row["sequence"] = END, self._sequence
+        row["crc32"] = _checksums(row)
+        return row.tobytes()
+
 
 def decode(data: bytes | memoryview, source: str) -> Contents:
     """Read back a trace's bytes, leaving out what is damaged and saying how much that was.
@@ -184,14 +196,17 @@ def decode(data: bytes | memoryview, source: str) -> Contents:
     observations = rows[sound & (rows["kind"] == OBSERVATION)]
     sequence = np.sort(observations["sequence"])
     # Counted on the sorted numbers: np.unique's hash table takes seconds for millions of consecutive ones.
-    missing = int(sequence[-1]) - int(np.count_nonzero(np.diff(sequence))) if len(sequence) else 0
+    present = int(np.count_nonzero(np.diff(sequence))) + 1 if len(sequence) else 0
+    ends = rows["sequence"][sound & (rows["kind"] == END)]
+    given = max(int(sequence[-1]) + 1 if len(sequence) else 0, *ends.tolist(), 0)
     return Contents(
         header=header,
         names={int(row["model"]): row["request_id"].decode(errors="ignore") for row in named},
         records=observations,
         damaged=int(whole - sound.sum()),
         torn_bytes=len(view) - start - whole * RECORD.itemsize,
-        missing=missing,
+        missing=given - present,
+        closed=len(ends) > 0,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 
 from tailgate.observation import Observation
@@ -12,6 +13,8 @@ FLUSH_INTERVAL_S = 0.1
 FLUSHES_PER_SYNC = 10
 MAX_PENDING = 100_000
 """Observations held while the disk stalls, about 30 MB; beyond it they are dropped, and counted."""
+
+_log = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -27,6 +30,7 @@ class Recorder:
         self._max_pending = max_pending
         self._pending: list[Observation] = []
         self._overflow = 0
+        self._warned = False
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="trace-recorder", daemon=True)
@@ -39,8 +43,9 @@ class Recorder:
 
     @property
     def dropped(self) -> int:
-        """Observations lost to a full or stalled disk."""
-        return self._writer.dropped + self._overflow
+        """Observations lost to a full or stalled disk, to a fault in writing, or because they came after `close`."""
+        with self._lock:
+            return self._writer.dropped + self._overflow
 
     def record(self, observation: Observation) -> None:
         """Take an observation; never waits for the disk."""
@@ -51,9 +56,12 @@ class Recorder:
                 self._overflow += 1
 
     def close(self) -> None:
-        """Write what is pending, sync and close the file."""
+        """Write what is pending, sync and close the file; from then on ``written + dropped`` is what was recorded."""
+        with self._lock:
+            self._max_pending = 0
         self._closing.set()
         self._thread.join()
+        self._flush()
         self._writer.close()
 
     def _run(self) -> None:
@@ -65,7 +73,6 @@ class Recorder:
                 # A disk that fails to sync may do so later; this thread has to be there still.
                 with contextlib.suppress(OSError):
                     self._writer.sync()
-        self._flush()
 
     def _flush(self) -> None:
         with self._lock:
@@ -73,5 +80,17 @@ class Recorder:
             overflow, self._overflow = self._overflow, 0
             if overflow:
                 self._writer.drop(overflow)
-        if batch:
+        fault = self._append(batch) if batch else None
+        if self._writer.dropped and not self._warned:
+            self._warned = True
+            _log.warning("%s: observations are dropped, and counted", self._writer.path, exc_info=fault)
+
+    def _append(self, batch: list[Observation]) -> Exception | None:
+        """Hand a batch to the writer; whatever that raises costs the batch and never the thread."""
+        before = self._writer.written + self._writer.dropped
+        try:
             self._writer.append(batch)
+        except Exception as fault:  # noqa: BLE001 - nobody would hear of the death of this thread
+            self._writer.drop(before + len(batch) - self._writer.written - self._writer.dropped)
+            return fault
+        return None

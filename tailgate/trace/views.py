@@ -7,16 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tailgate.outcome import Outcome
+from tailgate.outcome import ANSWER_SEEN
 from tailgate.protocol.answers import UNKNOWN_CLASS
 from tailgate.trace.format import Records
-
-_ANSWER_SEEN = (Outcome.OK, Outcome.OK_LATE, Outcome.OK_LATE_DISCARDED)
 
 
 def response_times_s(records: Records) -> npt.NDArray[np.float64]:
     """Seconds until the complete answer of each record; `inf` where none was seen (`Observation.response_time_s`)."""
-    seen = np.isin(records["outcome"], _ANSWER_SEEN)
+    seen = np.isin(records["outcome"], ANSWER_SEEN)
     return np.where(seen, records["latency_s"], np.inf)
 
 
@@ -43,24 +41,29 @@ class Passes:
     incomplete: int
 
 
-def passes_of(records: Records) -> Passes:
+def passes_of(records: Records, samples: int | None = None) -> Passes:
     """Records of a load run as matrices, one row a pass, one column a sample.
 
     A run that was cut short leaves a pass without some samples; its quality would rest on other samples than that of
     the rest, so it is counted and left out.
+
+    Args:
+        records: Observations of one run, in any order.
+        samples: How many samples a pass has, as the run planned it. By default as many as were seen in all passes
+            together, which a run that was cut short in its first pass did not see.
     """
     numbered = np.flatnonzero(records["pass_index"] >= 0)
     pass_index, sample = records["pass_index"][numbered], records["sample"][numbered]
     order = np.lexsort((sample, pass_index))
     pass_index, sample, numbered = pass_index[order], sample[order], numbered[order]
-    samples = sample[np.unique(sample, return_index=True)[1]]
+    seen = sample[np.unique(sample, return_index=True)[1]]
     indexes, starts, sizes = np.unique(pass_index, return_index=True, return_counts=True)
     complete = [
         place
         for place, (start, size) in enumerate(zip(starts, sizes, strict=True))
-        if np.array_equal(sample[start : start + size], samples)
+        if samples in (None, len(seen)) and np.array_equal(sample[start : start + size], seen)
     ]
-    cells = starts[complete][:, None] + np.arange(len(samples))
+    cells = starts[complete][:, None] + np.arange(len(seen))
     kept = numbered[cells]
     return Passes(
         indexes=indexes[complete].astype(np.int64),

@@ -36,13 +36,34 @@ EXPLAINED: dict[str, tuple[dict[str, object], dict[str, object] | None]] = {
         {"outcome": Outcome.SHED_QUEUE_FULL, "status": Status.RESOURCE_EXHAUSTED, "predicted": -1},
         {"outcome": Outcome.SHED_QUEUE_FULL, "status": Status.RESOURCE_EXHAUSTED, "predicted": -1},
     ),
+    "its own timer first": (
+        {"outcome": Outcome.DEADLINE_IN_FLIGHT, "status": Status.DEADLINE_EXCEEDED, "predicted": -1},
+        {"outcome": Outcome.UPSTREAM_ERROR, "status": Status.INTERNAL, "predicted": -1},
+    ),
+    "left": (
+        {"outcome": Outcome.CLIENT_CANCELLED, "status": Status.CANCELLED, "predicted": -1},
+        {"outcome": Outcome.DEADLINE_IN_FLIGHT, "status": Status.DEADLINE_EXCEEDED, "predicted": -1},
+    ),
+    "connection broken": (
+        {"outcome": Outcome.UPSTREAM_UNAVAILABLE, "status": Status.UNAVAILABLE, "predicted": -1},
+        {"outcome": Outcome.CLIENT_CANCELLED, "status": Status.CANCELLED, "predicted": -1},
+    ),
+    "named by the client only": ({}, {"predicted": -1}),
+    "named by the proxy only": ({"predicted": -1}, {}),
     "unseen": ({"outcome": Outcome.DEADLINE_IN_FLIGHT, "status": Status.DEADLINE_EXCEEDED, "predicted": -1}, None),
     "refused unseen": ({"outcome": Outcome.UPSTREAM_UNAVAILABLE, "status": Status.UNAVAILABLE, "predicted": -1}, None),
     "not sent": ({"outcome": Outcome.NOT_SENT, "status": Status.DEADLINE_EXCEEDED, "predicted": -1}, None),
 }
 
-UNEXPLAINED: dict[str, tuple[dict[str, object] | None, dict[str, object] | None]] = {
-    "1 rows of the proxy have no request that the client sent": (None, {}),
+UNEXPLAINED: dict[str, tuple[dict[str, object], dict[str, object] | None]] = {
+    "1 rows of the proxy are of requests that the client did not send": (
+        {"outcome": Outcome.NOT_SENT, "status": Status.DEADLINE_EXCEEDED, "predicted": -1},
+        {},
+    ),
+    "1 failures have another status at the client than at the proxy": (
+        {"outcome": Outcome.UPSTREAM_ERROR, "status": Status.INTERNAL, "predicted": -1},
+        {"outcome": Outcome.SHED_QUEUE_FULL, "status": Status.RESOURCE_EXHAUSTED, "predicted": -1},
+    ),
     "1 requests were answered without a row at the proxy": ({}, None),
     "1 answers reached the client that the proxy did not book as given": (
         {},
@@ -70,6 +91,7 @@ def test_whatever_has_an_explanation_is_counted_under_it_and_the_books_balance(
     counts = Counter(cases)
     assert books.balanced, books.breaches
     assert (books.client, books.proxy, books.matched) == (len(client), len(proxy), len(proxy))
+    assert books.foreign == 0
     assert books.not_sent == counts["not sent"]
     assert books.raced == counts["raced"]
     assert books.unseen == {
@@ -90,7 +112,7 @@ def test_a_single_unexplained_request_among_any_others_breaks_the_books(
 ) -> None:
     ends = [EXPLAINED[case] for case in cases]
     mixed = [*ends[:place], UNEXPLAINED[breach], *ends[place:]]
-    client = [observation(n, **ours) for n, (ours, _) in enumerate(mixed) if ours is not None]
+    client = [observation(n, **ours) for n, (ours, _) in enumerate(mixed)]
     proxy = [observation(n, **theirs) for n, (_, theirs) in enumerate(mixed) if theirs is not None]
     books = reconcile(decode(trace_of(client), "client").records, decode(trace_of(proxy), "proxy").records)
     assert books.breaches == (breach,)
@@ -109,6 +131,12 @@ def test_a_request_that_was_never_sent_cannot_have_arrived(observation: Make, tr
     client = [observation(0, outcome=Outcome.NOT_SENT, status=Status.DEADLINE_EXCEEDED, predicted=-1)]
     books = reconcile(decode(trace_of(client), "client").records, decode(trace_of([observation(0)]), "proxy").records)
     assert not books.balanced
+
+
+def test_requests_of_other_clients_are_counted_and_no_breach(observation: Make, trace_of: TraceOf) -> None:
+    client, proxy = [observation(0)], [observation(number) for number in range(4)]
+    books = reconcile(decode(trace_of(client), "client").records, decode(trace_of(proxy), "proxy").records)
+    assert (books.balanced, books.proxy, books.matched, books.foreign) == (True, 4, 1, 3)
 
 
 def test_ids_too_long_for_a_record_are_joined_all_the_same(observation: Make, trace_of: TraceOf) -> None:

@@ -60,6 +60,22 @@ def test_right_answers_at_every_bucket_are_the_count_over_the_definition(ended: 
             assert count == sum(latency <= bound for latency in right)
         assert books.latency.cumulative()[-1] == len(mine)
         assert books.labelled == sum(o.label >= 0 for o in mine)
+    assert ledger.labelled == sum(o.label >= 0 for o in ended)
+
+
+@given(st.lists(observations()))
+def test_answered_and_labelled_are_those_whose_client_got_an_answer_that_can_be_judged(
+    ended: list[Observation],
+) -> None:
+    ledger = Ledger(BASE_BUCKETS_S)
+    for observation in ended:
+        ledger.arrive()
+        ledger.book(observation)
+    given_out = [o for o in ended if o.outcome in (Outcome.OK, Outcome.OK_LATE)]
+    assert ledger.answered_labelled == sum(o.label >= 0 for o in given_out)
+    for (model, version), books in ledger.models.items():
+        mine = [o for o in given_out if (o.model, o.version) == (model, version)]
+        assert books.answered_labelled == sum(o.label >= 0 for o in mine)
 
 
 def test_every_outcome_of_a_proxy_is_there_at_zero_when_a_model_is_opened() -> None:

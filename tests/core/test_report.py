@@ -7,13 +7,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tailgate.errors import Status, TailgateError
-from tailgate.observation import Observation
+from tailgate.errors import Status, TailgateError, UsageError
+from tailgate.ledger import BASE_BUCKETS_S, Ledger
+from tailgate.observation import Observation, Verdict
 from tailgate.outcome import Outcome
 from tailgate.report.words import OUTCOME_MEANING
 
@@ -100,11 +102,118 @@ def test_a_proxys_trace_is_one_pass_over_its_labelled_arrivals(
     report(write_trace(tmp_path / "live", booked, "proxy", role="proxy", deadline_s=9.0), "--out", tmp_path / "out")
     found = system(tmp_path / "out")
     assert (found["vantage"], found["arrivals"], found["labelled"]) == ("proxy", 40, 30)
-    assert (found["deadline_s"], found["deadline_from"]) == (0.03, "the median budget of the requests")
+    assert (found["deadline_s"], found["deadline_from"]) == (9.0, "the proxy's configuration")
     assert found["quality"]["time_critical_accuracy"] == 1.0
     assert found["quality"]["passes"] == []
     assert not (tmp_path / "out" / "passes.svg").exists()
     assert "A proxy's trace has no passes" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_proxys_headline_holds_each_request_against_its_own_deadline_as_its_counters_do(
+    write_trace: Write, report: Report, tmp_path: Path, observation: Make
+) -> None:
+    late = {"outcome": Outcome.OK_LATE, "latency_s": 0.04, "budget_s": 0.03}
+    booked = [
+        *(observation(n, latency_s=0.2, budget_s=0.5) for n in range(6)),
+        *(observation(n, predicted=4) for n in range(6, 8)),
+        *(observation(n, **late) for n in range(8, 11)),
+        *(observation(n, outcome=Outcome.EXPIRED_ON_ARRIVAL, predicted=-1, budget_s=-1.0) for n in range(11, 20)),
+    ]
+    ledger = Ledger(BASE_BUCKETS_S)
+    for ended in booked:
+        ledger.arrive()
+        ledger.book(ended)
+    write_trace(tmp_path / "live", booked, "proxy", role="proxy", deadline_s=0.1)
+    for options, threshold_s in (((), 0.1), (("--deadline", "50ms"), 0.05)):
+        report(tmp_path / "live", "--out", tmp_path / "out", *options)
+        found = system(tmp_path / "out")
+        shares = found["quality"]["decomposition"]
+        counted = ledger.outcomes()[Outcome.OK, Verdict.RIGHT] / ledger.labelled
+        assert found["quality"]["time_critical_accuracy"] == counted == 6 / 20
+        assert (shares["on_time_wrong"], shares["late_right"], shares["unanswered"]) == (2 / 20, 3 / 20, 9 / 20)
+        assert found["quality"]["at"]["deadline"]["threshold_s"] == threshold_s
+        assert found["quality"]["at"]["deadline"]["mean"] == 3 / 20  # those late by their own deadline, but within θ
+
+
+def test_a_header_without_a_deadline_takes_one_from_the_option_alone(
+    write_trace: Write, report: Report, tmp_path: Path, observation: Make
+) -> None:
+    write_trace(tmp_path / "live", [observation(0)], "proxy", role="proxy", deadline_s=None)
+    with pytest.raises(TailgateError, match="name a threshold with --deadline"):
+        report(tmp_path / "live", "--out", tmp_path / "out")
+    report(tmp_path / "live", "--out", tmp_path / "out", "--deadline", "1s")
+    assert system(tmp_path / "out")["deadline_s"] == 1.0
+
+
+def test_a_deadline_beyond_the_instant_at_which_answers_were_cut_is_refused(
+    write_trace: Write, report: Report, tmp_path: Path, replay: Replay
+) -> None:
+    write_trace(tmp_path / "run", replay(cut=True), on_deadline="cancel")
+    with pytest.raises(UsageError, match=r"--deadline is 300 ms, but the run run cut its answers at 50 ms"):
+        report(tmp_path / "run", "--out", tmp_path / "out", "--deadline", "300ms")
+    report(tmp_path / "run", "--out", tmp_path / "out", "--deadline", "50ms")
+
+
+@pytest.mark.parametrize(("run_id", "said"), [("run", True), ("another", False)])
+def test_a_run_that_was_not_valid_is_said_wherever_its_numbers_stand(
+    write_trace: Write,
+    report: Report,
+    tmp_path: Path,
+    replay: Replay,
+    *,
+    capsys: pytest.CaptureFixture[str],
+    run_id: str,
+    said: bool,
+) -> None:
+    write_trace(tmp_path / "run", replay())
+    verdict = {"run": {"run_id": run_id}, "valid": False, "invalid_because": ["it was far too late"]}
+    (tmp_path / "run" / "summary.json").write_text(json.dumps(verdict))
+    report(tmp_path / "run", "--out", tmp_path / "out")
+    found = system(tmp_path / "out")
+    assert found["run_valid"] is (False if said else None)
+    page, sentence = (tmp_path / "out" / "report.html").read_text(), "This load run was not valid"
+    assert (sentence in page.partition('<div class="tiles">')[0]) is said
+    assert ("it was far too late" in page) is said
+    assert (sentence in capsys.readouterr().out) is said
+    assert any(sentence in warning for warning in found["warnings"]) is said
+
+
+def test_a_valid_run_that_is_whole_has_no_warnings(
+    write_trace: Write, report: Report, tmp_path: Path, replay: Replay
+) -> None:
+    write_trace(tmp_path / "run", replay(), samples=SAMPLES, passes=PASSES)
+    verdict = {"run": {"run_id": "run"}, "valid": True, "invalid_because": []}
+    (tmp_path / "run" / "summary.json").write_text(json.dumps(verdict))
+    report(tmp_path / "run", "--out", tmp_path / "out")
+    found = system(tmp_path / "out")
+    assert (found["warnings"], found["run_valid"]) == ([], True)
+
+
+def test_a_run_cut_short_in_its_first_pass_is_no_complete_pass(
+    write_trace: Write, report: Report, tmp_path: Path, replay: Replay
+) -> None:
+    write_trace(tmp_path / "run", replay()[:30], samples=SAMPLES, passes=PASSES)
+    report(tmp_path / "run", "--out", tmp_path / "out")
+    found = system(tmp_path / "out")
+    assert (found["quality"]["passes"], found["quality"]["incomplete_passes"]) == ([], 1)
+    assert found["warnings"] == ["Only 0 of the run's 5 passes are complete."]
+
+
+def test_samples_without_a_label_make_no_pass_incomplete(
+    write_trace: Write, report: Report, tmp_path: Path, replay: Replay
+) -> None:
+    partly = [replace(o, label=-1) if o.sample < 10 else o for o in replay()]
+    report(write_trace(tmp_path / "run", partly, samples=SAMPLES, passes=PASSES), "--out", tmp_path / "out")
+    assert [row["samples"] for row in system(tmp_path / "out")["quality"]["passes"]] == [30] * PASSES
+
+
+def test_a_summary_that_cannot_be_read_gets_one_sentence(
+    write_trace: Write, report: Report, tmp_path: Path, replay: Replay
+) -> None:
+    write_trace(tmp_path / "run", replay())
+    (tmp_path / "run" / "summary.json").write_text("{")
+    with pytest.raises(TailgateError, match="cannot be read as JSON"):
+        report(tmp_path / "run", "--out", tmp_path / "out")
 
 
 def test_client_and_proxy_in_one_folder_are_joined_and_only_the_clients_times_are_used(
@@ -174,13 +283,15 @@ def test_requests_before_the_first_pass_do_not_count(
 def test_what_a_trace_lost_is_said(write_trace: Write, report: Report, tmp_path: Path, replay: Replay) -> None:
     path = write_trace(tmp_path / "run", replay()) / "client.trace"
     data = bytearray(path.read_bytes())
-    data[-128 * 100] ^= 1
-    path.write_bytes(data[:-5])
+    data[-128 * 101] ^= 1
+    path.write_bytes(data[: -128 - 5])  # the closing record, and a bit of the last observation
     report(tmp_path / "run", "--out", tmp_path / "out")
     found = system(tmp_path / "out")
-    assert found["trace"] == {"damaged": 1, "torn_bytes": 123, "missing": 1, "dropped": 0}
+    assert found["trace"] == {"damaged": 1, "torn_bytes": 123, "missing": 1, "dropped": 0, "unclosed": 1}
     assert found["quality"]["incomplete_passes"] == 2
-    assert "This trace is not whole" in (tmp_path / "out" / "report.html").read_text()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "This trace is not whole: 1 observations are missing" in page
+    assert "This trace was not closed" in page
 
 
 @pytest.mark.parametrize(

@@ -167,3 +167,52 @@ def test_a_name_that_could_not_be_written_is_written_with_the_next_batch(numbers
     contents = read_trace(tmp_path / "a.trace")
     assert numbers_in(contents) == [1]
     assert contents.names[int(contents.records["model"][0])] == "digits"
+
+
+def test_a_disk_that_will_not_even_shorten_the_file_leaves_no_half_record_in_it(
+    numbers_in: NumbersIn, tmp_path: Path
+) -> None:
+    body = """
+    import resource
+    writer, truncate = TraceWriter(path, HEADER), os.ftruncate
+    def refuse(*_):
+        raise OSError(5, "Input/output error")
+    writer.append([observation(0)])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 200, resource.RLIM_INFINITY))
+    os.ftruncate = refuse
+    writer.append([observation(1), observation(2)])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    writer.append([observation(3)])
+    os.ftruncate = truncate
+    writer.append([observation(4)])
+    writer.close()
+    print(writer.written, writer.dropped)
+    """
+    assert in_subprocess(body, tmp_path / "a.trace").split() == ["2", "3"]
+    contents = read_trace(tmp_path / "a.trace")
+    assert numbers_in(contents) == [0, 4]
+    assert (contents.missing, contents.damaged, contents.torn_bytes, contents.closed) == (3, 0, 0, True)
+
+
+def test_what_was_dropped_last_is_missing_in_a_closed_trace(observation: Make, tmp_path: Path) -> None:
+    writer = TraceWriter(tmp_path / "a.trace", HEADER)
+    writer.append([observation(0)])
+    writer.drop(5)
+    assert (read_trace(tmp_path / "a.trace").missing, read_trace(tmp_path / "a.trace").closed) == (0, False)
+    writer.close()
+    assert (read_trace(tmp_path / "a.trace").missing, read_trace(tmp_path / "a.trace").closed) == (5, True)
+
+
+def test_a_disk_without_room_for_the_closing_record_leaves_a_trace_that_is_not_closed(
+    numbers_in: NumbersIn, tmp_path: Path
+) -> None:
+    body = """
+    import resource
+    writer = TraceWriter(path, HEADER)
+    writer.append([observation(0)])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, resource.RLIM_INFINITY))
+    writer.close()
+    """
+    in_subprocess(body, tmp_path / "a.trace")
+    contents = read_trace(tmp_path / "a.trace")
+    assert (numbers_in(contents), contents.closed, contents.torn_bytes) == ([0], False, 0)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tailgate.observation import Observation
 from tailgate.trace.files import TraceWriter, read_trace
@@ -57,7 +60,7 @@ def test_what_overflows_while_the_disk_stalls_is_counted_exactly(
     contents = read_trace(tmp_path / "a.trace")
     assert (recorder.written, recorder.dropped) == (11, 90)
     assert numbers_in(contents) == list(range(11))
-    assert contents.missing in (0, 90)  # a gap is seen once something follows it
+    assert (contents.missing, contents.closed) == (90, True)
 
 
 def test_a_failing_sync_does_not_end_the_recorder(observation: Make, numbers_in: NumbersIn, tmp_path: Path) -> None:
@@ -81,3 +84,42 @@ def test_a_failing_sync_does_not_end_the_recorder(observation: Make, numbers_in:
     recorder.close()
     assert recorder.written == number
     assert numbers_in(read_trace(tmp_path / "a.trace")) == list(range(number))
+
+
+def test_a_fault_in_writing_costs_its_batch_is_logged_once_and_does_not_end_the_recorder(
+    observation: Make, numbers_in: NumbersIn, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Faulty(TraceWriter):
+        appends, working = 0, False
+        tried = threading.Event()
+
+        def append(self, observations: object) -> None:
+            self.appends += 1
+            if self.working:
+                super().append(observations)  # type: ignore[arg-type]  # handed on as it came
+            else:
+                self.tried.set()
+                raise MemoryError
+
+    writer = Faulty(tmp_path / "a.trace", HEADER)
+    with caplog.at_level(logging.WARNING, "tailgate.trace.recorder"):
+        recorder = Recorder(writer)
+        for number in range(3):  # three batches, each lost
+            writer.tried.clear()
+            recorder.record(observation(number))
+            assert writer.tried.wait(30)
+        writer.working = True
+        recorder.record(observation(3))
+        recorder.close()
+    assert (recorder.written, recorder.dropped) == (1, 3)
+    contents = read_trace(tmp_path / "a.trace")
+    assert (numbers_in(contents), contents.missing) == ([3], 3)
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+def test_what_is_recorded_after_the_end_is_counted_as_dropped(observation: Make, tmp_path: Path) -> None:
+    recorder = Recorder(TraceWriter(tmp_path / "a.trace", HEADER))
+    recorder.record(observation(0))
+    recorder.close()
+    recorder.record(observation(1))
+    assert (recorder.written, recorder.dropped) == (1, 1)

@@ -64,3 +64,9 @@ def test_a_run_without_passes_has_none(observation: Make, trace_of: TraceOf) -> 
     found = passes_of(decode(trace_of([observation(0, pass_index=-1)]), "trace").records)
     assert found.response_s.shape == (0, 0)
     assert found.incomplete == 0
+
+
+def test_a_run_cut_short_in_its_first_pass_has_no_complete_pass(observation: Make, trace_of: TraceOf) -> None:
+    records = decode(trace_of([observation(number) for number in range(3)]), "trace").records
+    assert (len(passes_of(records, 4).indexes), passes_of(records, 4).incomplete) == (0, 1)
+    assert passes_of(records, 3).indexes.tolist() == [0]
