@@ -43,7 +43,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="the run is invalid if its own p99 lag is above this (without it: 2%% of the deadline, at least 1ms)",
     )
-    add("--warmup", type=int, default=20, metavar="N", help="requests sent first, one by one, without label or trace")
+    add(
+        "--warmup",
+        type=int,
+        default=20,
+        metavar="N",
+        help="requests sent first, one by one, without label, outside all passes",
+    )
     add("--resize", type=int, metavar="PX", help="shorter side before the crop (without it: what the model says)")
     add("--crop", type=int, metavar="PX", help="height and width sent (without it: what the model says)")
     add("--interpolation", choices=INTERPOLATIONS, help="filter of the resize (without it: what the model says)")

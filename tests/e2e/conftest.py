@@ -110,6 +110,22 @@ def start_scripted_upstream(start: Start) -> Callable[..., Running]:
     return start_it
 
 
+Until = Callable[..., None]
+
+
+@pytest.fixture
+def until() -> Until:
+    """Wait for a condition; fails with what was waited for when it takes too long."""
+
+    def wait(condition: Callable[[], object], what: str, *, seconds: float = 60.0) -> None:
+        give_up_s = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < give_up_s, f"waited {seconds} s in vain for {what}"
+            time.sleep(0.02)
+
+    return wait
+
+
 @pytest.fixture
 def tailgate() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run a `tailgate` command to its end."""

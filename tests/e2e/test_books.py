@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 import time
 import urllib.request
@@ -32,12 +33,9 @@ def status_of(admin: str) -> dict[str, Any]:
     return document
 
 
-def at_rest(admin: str) -> dict[str, Any]:
-    while True:
-        status = status_of(admin)
-        if status["in_flight"] == 0:
-            return status
-        time.sleep(0.05)
+def at_rest(until: Any, admin: str) -> dict[str, Any]:
+    until(lambda: status_of(admin)["in_flight"] == 0, "the last request in flight to end")
+    return status_of(admin)
 
 
 def traces(folder: Path) -> tuple[Records, Records]:
@@ -82,14 +80,14 @@ def assert_three_counts_agree(summary: dict[str, Any], status: dict[str, Any], f
 
 
 def test_three_counts_agree_at_300_a_second_with_a_third_of_the_answers_late(
-    start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, tmp_path: Path
+    start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, until: Any, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
     upstream = start_scripted_upstream()
     proxy = start_proxy(upstream.ready[0], "--deadline", "200ms", "--trace", str(folder))
     done = tailgate(*load_arguments(proxy.ready[0], folder, "--rate", "300", "--deadline", "200ms", "--passes", "2"))
     assert done.returncode == 0, done.stderr
-    status = at_rest(proxy.ready[1])
+    status = at_rest(until, proxy.ready[1])
     assert proxy.stop() == 0
     summary = json.loads((folder / "summary.json").read_text())
     assert_three_counts_agree(summary, status, folder)
@@ -99,7 +97,7 @@ def test_three_counts_agree_at_300_a_second_with_a_third_of_the_answers_late(
 
 
 def test_in_observe_mode_the_late_answers_are_counted_as_late_by_all_three(
-    start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, tmp_path: Path
+    start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, until: Any, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
     upstream = start_scripted_upstream()
@@ -110,7 +108,7 @@ def test_in_observe_mode_the_late_answers_are_counted_as_late_by_all_three(
         )
     )
     assert done.returncode == 0, done.stderr
-    status = at_rest(proxy.ready[1])
+    status = at_rest(until, proxy.ready[1])
     assert proxy.stop() == 0
     summary = json.loads((folder / "summary.json").read_text())
     books = assert_three_counts_agree(summary, status, folder)
@@ -120,7 +118,7 @@ def test_in_observe_mode_the_late_answers_are_counted_as_late_by_all_three(
 
 
 def test_an_upstream_killed_mid_run_loses_no_request_and_is_used_again_when_back(
-    start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, tmp_path: Path
+    start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, until: Any, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
     upstream = start_scripted_upstream()
@@ -133,15 +131,13 @@ def test_an_upstream_killed_mid_run_loses_no_request_and_is_used_again_when_back
         )
     )
     run.start()
-    while status_of(proxy.ready[1])["received"] < 250:
-        time.sleep(0.02)
+    until(lambda: status_of(proxy.ready[1])["received"] >= 250, "250 requests received")
     upstream.kill()
-    while status_of(proxy.ready[1])["outcomes"]["upstream_unavailable"] < 20:
-        time.sleep(0.02)
+    until(lambda: status_of(proxy.ready[1])["outcomes"]["upstream_unavailable"] >= 20, "20 requests unavailable")
     start_scripted_upstream(port)
     run.join()
     assert results[0].returncode == 0, results[0].stderr
-    status = at_rest(proxy.ready[1])
+    status = at_rest(until, proxy.ready[1])
     assert proxy.stop() == 0
     summary = json.loads((folder / "summary.json").read_text())
     assert_three_counts_agree(summary, status, folder)
@@ -152,7 +148,7 @@ def test_an_upstream_killed_mid_run_loses_no_request_and_is_used_again_when_back
 
 
 def test_a_proxy_killed_mid_run_leaves_a_trace_of_everything_it_acknowledged(
-    start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, tmp_path: Path
+    start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, until: Any, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
     proxy = start_proxy(start_scripted_upstream().ready[0], "--deadline", "1s", "--trace", str(folder))
@@ -163,8 +159,7 @@ def test_a_proxy_killed_mid_run_leaves_a_trace_of_everything_it_acknowledged(
         )
     )
     run.start()
-    while status_of(proxy.ready[1])["received"] < 400:
-        time.sleep(0.02)
+    until(lambda: status_of(proxy.ready[1])["received"] >= 400, "400 requests received")
     time.sleep(0.3)  # longer than the recorder's interval: what had ended before is in the file
     proxy.kill()
     run.join()
@@ -174,3 +169,32 @@ def test_a_proxy_killed_mid_run_leaves_a_trace_of_everything_it_acknowledged(
     assert len(scored) == SAMPLES  # the client accounts for every sample all the same
     books = reconcile(client, rows)
     assert not [breach for breach in books.breaches if "without a row" not in breach]
+
+
+def test_a_proxy_that_stands_still_for_longer_than_the_deadline_books_every_request_of_that_time(
+    start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, until: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    proxy = start_proxy(start_scripted_upstream().ready[0], "--deadline", "100ms", "--trace", str(folder))
+    results: list[Any] = []
+    run = threading.Thread(
+        target=lambda: results.append(
+            tailgate(*load_arguments(proxy.ready[0], folder, "--rate", "300", "--deadline", "100ms", "--passes", "1"))
+        )
+    )
+    run.start()
+    until(lambda: status_of(proxy.ready[1])["received"] >= 300, "300 requests received")
+    proxy.process.send_signal(signal.SIGSTOP)
+    time.sleep(0.5)
+    proxy.process.send_signal(signal.SIGCONT)
+    run.join()
+    assert results[0].returncode == 0, results[0].stderr
+    status = at_rest(until, proxy.ready[1])
+    assert proxy.stop() == 0
+    summary = json.loads((folder / "summary.json").read_text())
+    books = assert_three_counts_agree(summary, status, folder)
+    assert books.unseen == {}
+    client, _ = traces(folder)
+    in_vain = client["status"] == Status.DEADLINE_EXCEEDED
+    # Those that fell into the standstill and had no chance: more than the third that is always too late.
+    assert in_vain.sum() > SAMPLES // 3 + 60

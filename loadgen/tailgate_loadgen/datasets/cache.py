@@ -49,7 +49,8 @@ def cached_rows(
     Raises:
         DatasetError: A file cannot be read, or the cache cannot be written.
     """
-    threads = len(os.sched_getaffinity(0))
+    affinity = hasattr(os, "sched_getaffinity")  # not on every platform
+    threads = len(os.sched_getaffinity(0)) if affinity else os.cpu_count() or 1
     path = folder / f"{cache_key(files, recipe)}.rows"
     if path.exists():
         report.progress("verifying prepared images", 0, len(files))

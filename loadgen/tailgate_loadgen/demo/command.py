@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from datetime import datetime
 from pathlib import Path
 
 from tailgate.cli import EXIT_MISSED, EXIT_OK, Command
+from tailgate.deadline import MAX_BUDGET_S
 from tailgate.errors import UsageError
 
 
@@ -30,25 +32,49 @@ def _run(options: argparse.Namespace) -> int:
     from tailgate_loadgen.demo.play import Script, play
     from tailgate_loadgen.options import default_cache
 
-    for name in ("seconds", "rate", "deadline_ms"):
-        if not getattr(options, name) > 0:
-            raise UsageError(f"--{name.replace('_', '-')} is {getattr(options, name)}; it must be above zero")
+    _check(options)
     out: Path = options.out or Path("runs") / f"demo-{datetime.now():%Y%m%d-%H%M%S}"  # noqa: DTZ005 — for a person
-    if out.exists() and any(out.iterdir()):
+    cache: Path = options.cache or default_cache(os.environ.get("XDG_CACHE_HOME", ""))
+    _make_folder("--cache", cache)
+    _make_folder("--out", out)
+    if any(out.iterdir()):
         raise UsageError(f"--out {out} is not empty; name a new folder, so that no earlier run is mixed with this one")
     script = Script(
         out=out,
-        cache=options.cache or default_cache(os.environ.get("XDG_CACHE_HOME", "")),
+        cache=cache,
         seconds=options.seconds,
         rate=options.rate,
         deadline_ms=options.deadline_ms,
         mode=options.mode,
-        busy=0 if options.no_contention else max(options.busy, 0),
+        busy=0 if options.no_contention else options.busy,
     )
     console = Console()
-    status = play(script, console)
-    balanced = show_ending(script, console, run_valid=status == 0)
-    return EXIT_OK if balanced else EXIT_MISSED
+    play(script, console)
+    return EXIT_OK if show_ending(script, console) else EXIT_MISSED
+
+
+def _check(options: argparse.Namespace) -> None:
+    from tailgate_loadgen.options import MAX_REQUESTS
+
+    for name, unit in (("seconds", "seconds"), ("rate", "requests per second"), ("deadline_ms", "milliseconds")):
+        value: float = getattr(options, name)
+        if not (math.isfinite(value) and value > 0):
+            raise UsageError(f"--{name.replace('_', '-')} is {value}; expected {unit}, above zero")
+    if options.deadline_ms > MAX_BUDGET_S * 1e3:
+        raise UsageError(f"--deadline-ms is {options.deadline_ms}; a request may have at most {MAX_BUDGET_S * 1e3:.0f}")
+    if options.seconds * options.rate > MAX_REQUESTS:
+        raise UsageError(
+            f"--seconds {options.seconds} at --rate {options.rate} makes more than {MAX_REQUESTS:,} requests; lower one"
+        )
+    if options.busy < 0:
+        raise UsageError(f"--busy is {options.busy}; expected a number of processes, 0 for none")
+
+
+def _make_folder(name: str, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{name} {folder} cannot be made a folder: {error.strerror}; name another") from error
 
 
 COMMAND = Command(

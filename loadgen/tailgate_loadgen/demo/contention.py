@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +12,12 @@ from tailgate_loadgen.demo.stage import pinned
 
 NAME = "CPU contention"
 
-_BUSY = "while True: pass"
+_BUSY = """import os
+while os.getppid() == {parent}:
+    for _ in range(1_000_000):
+        pass
+"""
+"""Looks now and then whether the demo is still there, so that nothing stays busy after it, however it ended."""
 
 
 @dataclass
@@ -34,9 +40,10 @@ class Contention:
     def start(self) -> None:
         """Begin."""
         self.start_unix_s = time.time()
+        busy = _BUSY.format(parent=os.getpid())
         with pinned(self.cpu):
             self._running = [
-                subprocess.Popen([sys.executable, "-c", _BUSY])  # noqa: S603 — our own two words of Python
+                subprocess.Popen([sys.executable, "-c", busy])  # noqa: S603 — our own lines of Python
                 for _ in range(self.processes)
             ]
 

@@ -17,9 +17,10 @@ from tailgate.trace.format import Records
 from tailgate.units import format_duration
 from tailgate_loadgen.demo.phases import Phase, measure, split
 from tailgate_loadgen.demo.play import Script
+from tailgate_loadgen.outputs import SUMMARY_NAME
 
 
-def show_ending(script: Script, console: Console, *, run_valid: bool) -> bool:
+def show_ending(script: Script, console: Console) -> bool:
     """Print the table, write the report, say where it is; returns whether the books balance."""
     client, proxy = (_records(script.out, role) for role in ("client", "proxy"))
     deadline_s = script.deadline_ms / 1e3
@@ -30,9 +31,9 @@ def show_ending(script: Script, console: Console, *, run_valid: bool) -> bool:
     console.print(_table([*phases, whole], deadline_s))
     books = reconcile(client, proxy)
     console.print(_sentence(books))
-    if not run_valid:
-        summary = json.loads((script.out / "summary.json").read_text())
-        console.print(f"[yellow]The load generator could not keep its schedule: {'; '.join(summary['reasons'])}.[/]")
+    summary = json.loads((script.out / SUMMARY_NAME).read_text())
+    if not summary["valid"]:
+        console.print(f"[yellow]The run is not valid: {'; '.join(summary['invalid_because'])}.[/]")
     report = script.out / "report"
     main(["report", str(script.out), "--out", str(report)])
     return books.balanced
@@ -55,7 +56,7 @@ def _table(phases: list[Phase], deadline_s: float) -> Table:
         table.add_row(
             phase.name,
             f"{phase.arrivals:,}",
-            f"{phase.accuracy:.1%}",
+            "–" if math.isnan(phase.accuracy) else f"{phase.accuracy:.1%}",
             f"{phase.time_critical:.1%}",
             f"{phase.worst:.1%}",
             p99,

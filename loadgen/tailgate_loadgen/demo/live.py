@@ -22,7 +22,7 @@ class Watch:
     """The recent past, from one status document to the next.
 
     Attributes:
-        accuracy: Of answers within the last window, or None while there is none.
+        accuracy: Of labelled answers within the last window, or None while there is none.
         time_critical: Over all labelled requests that ended within the last window, or None.
         history: `time_critical` over time, and whether there was contention.
     """
@@ -43,12 +43,12 @@ class Watch:
             self._snapshots.popleft()
         first = self._snapshots[0][1]
         ended = status["labelled"] - first["labelled"]
-        answers = _answers(status) - _answers(first)
+        answers = status["answered_labelled"] - first["answered_labelled"]
         if ended:
             time_critical = (status["right_in_time"] - first["right_in_time"]) / ended
             self.time_critical = time_critical
             self.history.append((time_critical, contention))
-        if ended and answers:
+        if answers:
             self.accuracy = (status["right"] - first["right"]) / answers
 
 
@@ -77,7 +77,3 @@ def render(watch: Watch, elapsed_s: float, total_s: float, *, contention: bool) 
 
 def _figure(name: str, value: float | None, style: str) -> Text:
     return Text.assemble((f"{name} ", ""), ("–" if value is None else f"{value:6.1%}", f"bold {style}"))
-
-
-def _answers(status: dict[str, Any]) -> int:
-    return int(status["outcomes"]["ok"]) + int(status["outcomes"]["ok_late"])

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.live import Live
 
 from tailgate_loadgen.demo.contention import Contention
 from tailgate_loadgen.demo.live import Watch, render
-from tailgate_loadgen.demo.stage import Actor, two_cpus
+from tailgate_loadgen.demo.stage import Actor, ending_on_signals, two_cpus
+from tailgate_loadgen.outputs import SUMMARY_NAME
 
 SAMPLES = 898
 """In the validation half of the digits."""
@@ -60,17 +62,15 @@ class Script:
         return self.passes * SAMPLES / self.rate
 
 
-def play(script: Script, console: Console) -> int:
-    """Run it; returns the load generator's exit status, 0 or 2.
+def play(script: Script, console: Console) -> None:
+    """Run it; traces, summary and `events.json` lie in the script's folder afterwards.
 
     Raises:
         UsageError: A part of it did not start or failed.
     """
-    for folder in (script.out, script.cache):
-        folder.mkdir(parents=True, exist_ok=True)
     weights = script.cache / "digits.safetensors"
     server_cpu, other_cpu = two_cpus()
-    with ExitStack() as stage:
+    with ending_on_signals(), ExitStack() as stage:
 
         def start(name: str, *arguments: str, cpu: int | None = None) -> Actor:
             actor = Actor([name, *arguments], script.out / f"{name}.log", cpu)
@@ -105,7 +105,7 @@ def play(script: Script, console: Console) -> int:
                 "--admin",
                 "127.0.0.1:0",
                 "--deadline",
-                f"{script.deadline_ms:g}ms",
+                f"{plain(script.deadline_ms)}ms",
                 "--mode",
                 script.mode,
                 "--trace",
@@ -122,11 +122,11 @@ def play(script: Script, console: Console) -> int:
             "--dataset",
             "digits",
             "--rate",
-            f"{script.rate:g}",
+            plain(script.rate),
             "--arrivals",
             "poisson",
             "--deadline",
-            f"{script.deadline_ms:g}ms",
+            f"{plain(script.deadline_ms)}ms",
             "--passes",
             str(script.passes),
             "--seed",
@@ -138,17 +138,17 @@ def play(script: Script, console: Console) -> int:
             "cancel" if script.mode == "enforce" else "wait",
             # A demonstration shares its processors with all that it shows; how late requests left, the summary says.
             "--max-lag",
-            f"{script.deadline_ms / 2:g}ms",
+            f"{plain(script.deadline_ms / 2)}ms",
             cpu=other_cpu,
         )
         contention = Contention(script.busy, server_cpu)
         stage.callback(contention.stop)
         _watch(script, load, f"http://{listening[2]}/status.json", contention, console)
-        status = load.check([0, 2])
+        # Status 2 is a run that is not valid, which has a summary, or one that could not begin, which has none.
+        load.check([0, 2] if (script.out / SUMMARY_NAME).exists() else [0])
         contention.stop()
         (script.out / "events.json").write_text(json.dumps(contention.events(), indent=2) + "\n")
         proxy.stop()  # drained and closed, so that its trace is complete
-    return status
 
 
 def _watch(script: Script, load: Actor, url: str, contention: Contention, console: Console) -> None:
@@ -173,8 +173,14 @@ def _watch(script: Script, load: Actor, url: str, contention: Contention, consol
                 said_s = now_s
                 console.print(
                     f"{elapsed_s:5.0f} s  {'contention' if contention.active else 'healthy   '}  "
-                    f"accuracy of answers {watch.accuracy or 0:.1%}, time-critical {watch.time_critical:.1%}"
+                    f"accuracy of answers {'–' if watch.accuracy is None else f'{watch.accuracy:.1%}'}, "
+                    f"time-critical {watch.time_critical:.1%}"
                 )
+
+
+def plain(number: float) -> str:
+    """The shortest digits that read back as this number, without an exponent, which no duration may have."""
+    return np.format_float_positional(number, trim="-")
 
 
 def _ticks() -> Iterator[float]:

@@ -11,11 +11,37 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from tailgate.errors import UsageError
 
 READY_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 20.0
+
+
+@contextmanager
+def ending_on_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end this process as an exception within, so that what it started is ended too.
+
+    Raises:
+        SystemExit: One arrived; the status is what a shell calls it, 143 for SIGTERM.
+    """
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        for other in before:
+            signal.signal(other, signal.SIG_IGN)  # a second one must not break the first one's work off
+        raise SystemExit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:  # nohup asks for that
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
