@@ -72,15 +72,22 @@ def machine(*packages: str) -> dict[str, str | int]:
     return described | {package: version(package) for package in packages}
 
 
-def finish(name: str, claims: Sequence[Claim], **details: Any) -> int:
-    """Print the claims and write the results file of this name; returns the exit status."""
+def finish(name: str, claims: Sequence[Claim], *, quick: bool, **details: Any) -> int:
+    """Print the claims and write the results file of this name; returns the exit status.
+
+    A quick run is for looking, so it does not take the place of a full run's results.
+    """
     rows = [(claim.claim, claim.value, claim.bound, "yes" if claim.ok else "**no**") for claim in claims]
     print(f"\n{markdown_table(('claim', 'measured', 'bound', 'holds'), rows)}")
     RESULTS.mkdir(exist_ok=True)
-    content = {"claims": [{**asdict(claim), "ok": claim.ok} for claim in claims], **details}
-    partial = RESULTS / f".{name}.{os.getpid()}"
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(RESULTS / f"{name}.json")
+    results = RESULTS / f"{name}.json"
+    if quick and results.exists() and not json.loads(results.read_text(encoding="utf-8"))["quick"]:
+        print(f"\n{results.name} holds the results of a full run and stays as it is; a quick run does not replace it")
+    else:
+        content = {"claims": [{**asdict(claim), "ok": claim.ok} for claim in claims], "quick": quick, **details}
+        partial = RESULTS / f".{name}.{os.getpid()}"
+        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.replace(results)
     return 0 if all(claim.ok for claim in claims) else 1
 
 

@@ -78,10 +78,10 @@ def main() -> int:
     with TemporaryDirectory() as name:
         folder = Path(name)
         server = ("server", "--model", "digits", "--weights", "random:1", "--device", "cpu", "--threads", "1")
-        with started(folder, *server, "--listen", "127.0.0.1:0", ready=r"server listening on (\S+)") as (direct,):
+        with started(folder, *server, "--listen", "127.0.0.1:0", ready=r"server listening on (\S+)") as ((direct,), _):
             proxy = ("proxy", "--upstream", direct, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
             pattern = r"proxy listening on (\S+), admin on (\S+)"
-            with started(folder, *proxy, "--deadline", "5s", ready=pattern) as (proxied, admin):
+            with started(folder, *proxy, "--deadline", "5s", ready=pattern) as ((proxied, admin), _):
                 for _ in range(runs):
                     results["directly"].append(measure(binary, libraries, direct, requests, folder))
                     results["through the proxy"].append(measure(binary, libraries, proxied, requests, folder))
