@@ -22,6 +22,9 @@ CONTROL_TIMEOUT_S = 10.0
 ROOM_FOR_REFUSALS = 128
 """Calls at once on one connection beyond those the proxy takes in all, so that it refuses them itself, and books it."""
 
+RESETS = 5000
+"""Calls that one connection may open and reset in a second. A storm of honest deadlines, as after a stall, stays below."""
+
 
 class Front:
     """Serves the V2 service: ModelInfer through the handler, every other unary method straight to the upstream."""
@@ -39,7 +42,7 @@ class Front:
         self._handler = handler
         self._upstream = upstream
         self._max_message_bytes = max_message_bytes
-        self._limits = Limits(max_concurrent_streams=max_in_flight + ROOM_FOR_REFUSALS)
+        self._limits = Limits(max_concurrent_streams=max_in_flight + ROOM_FOR_REFUSALS, resets=RESETS)
         self._held = Held(max_held_bytes)
         self._server: asyncio.Server | None = None
         self._connections: set[Inbound] = set()

@@ -114,6 +114,18 @@ class Inbound(Link):
         """Whether a call has not been answered in full."""
         return bool(self._tasks or self._unsent)
 
+    def pause_writing(self) -> None:
+        """A client that does not read is not read from either: what it asks for would pile up as answers."""
+        super().pause_writing()
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        super().resume_writing()
+        if self._transport is not None:
+            self._transport.resume_reading()
+
     def handle(self, event: Event) -> None:
         """Calls begin, go on and end."""
         if isinstance(event, DataReceived):
