@@ -26,6 +26,20 @@ class Connection:
     Errors: whatever the peer sends ends in events. Methods raise `Misuse` for what is a bug in the caller: a stream
     that was never opened, data after the end. A stream that is *gone* is no bug, for the event that says so may be
     unread: what is sent on it is dropped, and reported as taken.
+
+    Answers to pings and settings queue up, too: whoever cannot write any more does not read on either.
+
+    >>> client, server = Connection(Role.CLIENT), Connection(Role.SERVER)
+    >>> number = client.open_stream([(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/s/m")])
+    >>> client.send_data(number, b"question", end_stream=True)
+    8
+    >>> settings, request, question = server.receive(client.data_to_send())
+    >>> bytes(question.data), question.end_stream
+    (b'question', True)
+    >>> server.acknowledge(number, len(question.data))
+    >>> server.send_headers(number, [(b":status", b"200")], end_stream=True)
+    >>> client.receive(server.data_to_send())[-1].headers
+    ((b':status', b'200'),)
     """
 
     def __init__(self, role: Role, limits: Limits = DEFAULT_LIMITS) -> None:

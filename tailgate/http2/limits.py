@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class Limits:
     """Limits of one connection.
 
+    The last two are budgets: `Connection.forgive` fills them, so with a call a second they are rates.
+
     Attributes:
         max_concurrent_streams: Streams a client may have open; more are refused, and may be tried again. Without one
             a single connection could start any number of calls. A server's only.

@@ -150,3 +150,33 @@ def play() -> Play:
         return DEATH.sub(r"dies \1 \2", "; ".join(whole))
 
     return run
+
+
+class Pair:
+    """A client and a server; `exchange` carries all there is both ways, and returns what was said."""
+
+    def __init__(self, client: Limits | None = None, server: Limits | None = None) -> None:
+        self.client = Connection(Role.CLIENT, client or Limits())
+        self.server = Connection(Role.SERVER, server or Limits())
+
+    def exchange(self) -> list[events.Event]:
+        said: list[events.Event] = []
+        while True:
+            there, back = self.client.data_to_send(), self.server.data_to_send()
+            if not there and not back:
+                return said
+            said += self.server.receive(there) + self.client.receive(back)
+
+
+@pytest.fixture(scope="session")
+def pair_of() -> Callable[..., Pair]:
+    """Makes a pair, with limits for its client or its server; nothing has been exchanged."""
+    return Pair
+
+
+@pytest.fixture
+def pair() -> Pair:
+    """A pair that has exchanged its settings."""
+    made = Pair()
+    made.exchange()
+    return made

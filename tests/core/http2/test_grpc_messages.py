@@ -31,6 +31,13 @@ def test_messages_cut_anywhere_are_the_same(
     assert reader.idle
 
 
+def test_a_read_buffer_may_be_used_again_at_once() -> None:
+    reader, buffer = MessageReader(100), bytearray(frame_message(b"x" * 50)[:30])
+    assert list(reader.feed(memoryview(buffer))) == []
+    buffer[:] = bytes(30)
+    assert list(reader.feed(b"x" * 25)) == [Message(b"x" * 50, compressed=False)]
+
+
 def test_a_body_that_ends_within_a_message_is_not_idle() -> None:
     reader, body = MessageReader(10), frame_message(b"abc")
     assert reader.idle

@@ -190,6 +190,13 @@ def test_a_header_list_up_to_the_limit_is_taken_and_a_longer_one_costs_its_strea
     assert not connection.terminated
 
 
+def test_a_frame_that_would_have_to_be_kept_whole_is_refused_by_its_header() -> None:
+    header = frame(HEADERS, 4, 1, bytes(LIMITS.max_header_block_bytes + 1))[:9]
+    (event,) = server().receive(header)
+    assert isinstance(event, ConnectionTerminated)
+    assert event.code is ErrorCode.ENHANCE_YOUR_CALM
+
+
 def test_the_limit_of_header_lists_holds_before_our_settings_are_acknowledged() -> None:
     connection = Connection(Role.SERVER)
     connection.receive(PREFACE + bytes.fromhex("000000 04 00 00000000"))
