@@ -23,7 +23,7 @@ ROOM_FOR_REFUSALS = 128
 """Calls at once on one connection beyond those the proxy takes in all, so that it refuses them itself, and books it."""
 
 RESETS = 5000
-"""Calls that one connection may open and reset in a second. A storm of honest deadlines, as after a stall, stays below."""
+"""Calls that one connection may open and reset in a second; a storm of honest deadlines after a stall stays below."""
 
 
 class Front:
