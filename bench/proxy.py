@@ -82,9 +82,10 @@ def start_nginx(folder: Path, upstream: str) -> tuple[subprocess.Popen[bytes], s
 daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 1024; }}
 http {{
-  access_log off; client_max_body_size 64m; client_body_buffer_size 1m; client_body_temp_path {folder}/body;
+  access_log off; keepalive_requests 1000000; client_max_body_size 64m;
+  client_body_buffer_size 1m; client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  upstream u {{ server {upstream}; keepalive 64; }}
+  upstream u {{ server {upstream}; keepalive 64; keepalive_requests 1000000; }}
   server {{ listen 127.0.0.1:{port} http2; location / {{ grpc_pass grpc://u; }} }}
 }}
 """)
