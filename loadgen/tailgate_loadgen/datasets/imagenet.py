@@ -97,6 +97,7 @@ def read_meta(path: Path) -> dict[int, str]:
         synsets = loadmat(path, squeeze_me=True)["synsets"]
         # Beside the 1,000 classes the table holds the nodes of the hierarchy above them, which have children.
         wnids = {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in synsets if int(row["num_children"]) == 0}
+    # All that scipy raises for files of other kinds; NotImplementedError is its word for MATLAB's newer format.
     except (MatReadError, OSError, ValueError, TypeError, KeyError, IndexError, NotImplementedError) as error:
         raise DatasetError(f"{path} is not the development kit's table of classes ({error})") from error
     if sorted(wnids) != list(range(1, CLASSES + 1)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import cast
 
 from tailgate.http2.codes import Role
@@ -14,7 +15,7 @@ FORGIVE_S = 1.0
 """How often the budgets against floods are filled."""
 
 
-class Link(asyncio.Protocol):
+class Link(asyncio.Protocol, ABC):
     """What both roles share. A subclass handles the events."""
 
     def __init__(self, role: Role, limits: Limits) -> None:
@@ -27,13 +28,13 @@ class Link(asyncio.Protocol):
         self._forgiven_s = self._loop.time()
         self._unsent: dict[int, tuple[memoryview, Headers | None]] = {}
 
+    @abstractmethod
     def handle(self, event: Event) -> None:
         """What an event means to this role."""
-        raise NotImplementedError  # each role has its own
 
+    @abstractmethod
     def lost(self) -> None:
         """The connection is gone, however that came about."""
-        raise NotImplementedError  # each role has its own
 
     # -- asyncio.Protocol ----------------------------------------------------------------------------------------------
 
