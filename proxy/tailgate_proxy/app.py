@@ -46,8 +46,14 @@ _log = logging.getLogger(__name__)
 class Proxy:
     """A proxy that has been started; `stop` ends it."""
 
-    def __init__(self, config: ProxyConfig) -> None:
-        """Put the parts together. Nothing is bound or written before `start`."""
+    def __init__(self, config: ProxyConfig, *, reuse_port: bool = False) -> None:
+        """Put the parts together. Nothing is bound or written before `start`.
+
+        Args:
+            config: What to do.
+            reuse_port: Share the port for clients with other processes.
+        """
+        self._reuse_port = reuse_port
         clock = asyncio.get_running_loop().time
         deadlines_s = [config.deadline, *(m.deadline for m in config.models.values() if m.deadline is not None)]
         self._config = config
@@ -100,7 +106,7 @@ class Proxy:
         ]
         gc.collect()
         gc.freeze()  # what lives until the end need not be looked at by every collection
-        port = await front.listen(config.listen)
+        port = await front.listen(config.listen, reuse_port=self._reuse_port)
         self._front = front
         return Address(config.listen.host, port), Address(config.admin.host, admin_port)
 

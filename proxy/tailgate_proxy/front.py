@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 
 from tailgate.config import Address
 from tailgate.deadline import parse_grpc_timeout
@@ -47,15 +48,22 @@ class Front:
         self._server: asyncio.Server | None = None
         self._connections: set[Inbound] = set()
 
-    async def listen(self, address: Address) -> int:
+    async def listen(self, address: Address, *, tls: ssl.SSLContext | None = None, reuse_port: bool = False) -> int:
         """Take clients from now on; returns the port.
+
+        Args:
+            address: Where.
+            tls: For clients that have to speak TLS.
+            reuse_port: Share the port with other processes that ask for it, too.
 
         Raises:
             ConfigError: The address cannot be bound.
         """
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(self._accept, address.bare_host, address.port, backlog=1024)
+            self._server = await loop.create_server(
+                self._accept, address.bare_host, address.port, backlog=1024, ssl=tls, reuse_port=reuse_port
+            )
         except OSError as error:
             raise ConfigError(f"--listen {address} cannot be bound: {error.strerror or error}") from error
         port: int = self._server.sockets[0].getsockname()[1]

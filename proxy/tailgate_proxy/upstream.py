@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 
 from google.protobuf.message import DecodeError
 
@@ -28,9 +29,10 @@ _log = logging.getLogger(__name__)
 class Upstream:
     """One upstream. `ready` is its own latest word, or False since it stopped giving one."""
 
-    def __init__(self, address: Address, max_message_bytes: int) -> None:
-        """Connections are made when they are needed."""
+    def __init__(self, address: Address, max_message_bytes: int, tls: ssl.SSLContext | None = None) -> None:
+        """Connections are made when they are needed, with `tls` if there is one."""
         self.address = address
+        self._tls = tls
         self.ready = False
         self._max_message_bytes = max_message_bytes
         self._connections: list[Outbound] = []
@@ -133,6 +135,7 @@ class Upstream:
             lambda: Outbound(str(self.address), limits, self._max_message_bytes),
             self.address.bare_host,
             self.address.port,
+            ssl=self._tls,
         )
         return connection
 
