@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final, NamedTuple, NoReturn
+from itertools import filterfalse
+from typing import Final, NamedTuple, NoReturn, TypeVar
 
 from tailgate.http2.codes import ErrorCode
 from tailgate.http2.errors import StreamViolation
-from tailgate.http2.events import Headers, Kind
+from tailgate.http2.events import Field, Headers, Kind
+
+_Right = TypeVar("_Right", Field, bytes)
 
 
 class Pseudo(NamedTuple):
@@ -23,20 +26,28 @@ REQUEST: Final = Pseudo(
 )
 CONNECT: Final = Pseudo(frozenset((b":method", b":authority")), frozenset((b":method", b":authority")))  # §8.5
 RESPONSE: Final = Pseudo(frozenset((b":status",)), frozenset((b":status",)))
-TRAILERS: Final = Pseudo(frozenset(), frozenset())  # §8.1
 
 CONNECTION_SPECIFIC: Final = frozenset(  # §8.2.2: they say how HTTP/1 transfers, which HTTP/2 does itself
     (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
 )
-_WATCHED: Final = CONNECTION_SPECIFIC | {b"te", b"content-length", b"host"}
-_TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"  # of names, in lower case (§8.2.1)
-_TEXT: Final = bytes(range(256)).translate(None, b"\0\r\n")  # of values: nothing that ends a line in HTTP/1
-_MOST_DIGITS: Final = 18  # of a content-length: nobody has a longer body
-_SPACE: Final = b" \t"
-_REMEMBERED: Final = 128
-"""Responses and trailers are few and come again and again, other than requests: so many are known to be right."""
+REPEATING: Final = frozenset(
+    b"te content-type user-agent server accept-encoding grpc-encoding grpc-accept-encoding grpc-status".split()
+)
+"""Names of which a peer sends the same few values again and again. Not for values that the rest of a list bears on."""
 
+_MOST_PSEUDO: Final = len(REQUEST.allowed)
+_WATCHED: Final = CONNECTION_SPECIFIC | {b"content-length", b"host"}
+_TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"  # of names, in lower case (§8.2.1)
+_NUL, _CR, _LF = b"\0\r\n"
+_SPACE: Final = b" \t"
+_MOST_DIGITS: Final = 18  # of a content-length: nobody has a longer body
 _STATUS: Final = re.compile(rb"[1-5][0-9][0-9]")
+
+_REMEMBERED: Final = 128
+"""What has been found right is not looked at again: so many of each kind, which at 16 KiB a list is 2 MiB at worst."""
+
+_right_fields: set[Field] = set()  # with names in REPEATING
+_right_names: set[bytes] = set()  # of which nothing more is to be asked
 
 
 def check_request(headers: Headers) -> int | None:
@@ -45,13 +56,11 @@ def check_request(headers: Headers) -> int | None:
     Raises:
         StreamViolation: It is malformed.
     """
-    pseudo, watched = _read(headers, REQUEST)
-    method, authority = pseudo.get(b":method"), pseudo.get(b":authority")
-    _check_pseudo(pseudo, CONNECT if method == b"CONNECT" else REQUEST)
-    path = pseudo.get(b":path")
-    if path is not None and not (path.startswith(b"/") or (path == b"*" and method == b"OPTIONS")):
-        _malformed(f":path is {path!r}")
-    host = watched.get(b"host")
+    pseudo = _check_request_start(headers[:_MOST_PSEUDO])
+    watched = _check_regular(headers[len(pseudo) :])
+    if not watched:
+        return None
+    host, authority = watched.get(b"host"), pseudo.get(b":authority")
     if host is not None and authority is not None and host != authority:
         _malformed(f"host is {host!r}, and :authority is {authority!r}")
     return _content_length(watched)
@@ -61,12 +70,13 @@ def check_request(headers: Headers) -> int | None:
 def check_response(headers: Headers, *, end_stream: bool) -> tuple[Kind, int | None]:
     """Hold a list against the rules of a response; returns its kind and the announced length of its body.
 
+    Responses hardly differ, other than requests and trailers: they are remembered as a whole.
+
     Raises:
         StreamViolation: It is malformed.
     """
-    pseudo, watched = _read(headers, RESPONSE)
-    _check_pseudo(pseudo, RESPONSE)
-    status = pseudo[b":status"]
+    status = _read_pseudo(headers[:1], RESPONSE)[b":status"]
+    watched = _check_regular(headers[1:])
     if not _STATUS.fullmatch(status) or status == b"101":  # nothing can be switched to in HTTP/2 (§8.6)
         _malformed(f":status is {status!r}")
     if status[:1] == b"1":
@@ -76,59 +86,89 @@ def check_response(headers: Headers, *, end_stream: bool) -> tuple[Kind, int | N
     return Kind.RESPONSE, None if status in (b"204", b"304") else _content_length(watched)
 
 
-@lru_cache(_REMEMBERED)
 def check_trailers(headers: Headers, *, end_stream: bool) -> None:
-    """Hold a list against the rules of trailers.
+    """Hold a list against the rules of trailers: there are no pseudo-fields in them (§8.1).
 
     Raises:
         StreamViolation: It is malformed.
     """
     if not end_stream:
         _malformed("trailers that do not end their stream")
-    _read(headers, TRAILERS)
+    _check_regular(headers)
 
 
-def _read(headers: Headers, rule: Pseudo) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
-    """Check every field by itself; returns the pseudo-fields, and those that more is to be asked of.
+@lru_cache(_REMEMBERED)
+def _check_request_start(start: Headers) -> dict[bytes, bytes]:
+    """Check the pseudo-fields of a request, which are all in its beginning or come too late; returns them."""
+    connect = (b":method", b"CONNECT") in start
+    pseudo = _read_pseudo(start, CONNECT if connect else REQUEST)
+    method, path = pseudo[b":method"], pseudo.get(b":path")
+    if path is not None and not (path.startswith(b"/") or (path == b"*" and method == b"OPTIONS")):
+        _malformed(f":path is {path!r}")
+    return pseudo
 
-    The characters of all names, and of all values, are checked at once: it is the dearest part of a small call.
-    """
+
+def _read_pseudo(start: Headers, rule: Pseudo) -> dict[bytes, bytes]:
     pseudo: dict[bytes, bytes] = {}
+    for name, value in start:
+        if name[:1] != b":":
+            break
+        if name in pseudo:
+            _malformed(f"{name!r} comes twice")
+        _check_value(name, value)
+        pseudo[name] = value
+    if not (rule.required <= pseudo.keys() <= rule.allowed):
+        _malformed(f"the pseudo-fields are {', '.join(name.decode('latin-1') for name in sorted(pseudo)) or 'none'}")
+    return pseudo
+
+
+def _check_regular(fields: Headers) -> dict[bytes, bytes]:
+    """Check every field by itself; returns those that more is to be asked of."""
     watched: dict[bytes, bytes] = {}
-    names: list[bytes] = []
-    for name, value in headers:
-        if value.strip(_SPACE) != value:
-            _malformed(f"{name!r} has the value {value!r}")
-        if name[:1] == b":":
-            if names or name in pseudo or name not in rule.allowed:
-                _malformed(f"{name!r} comes after a regular field, twice, or where it must not be")
-            pseudo[name] = value
-        else:
-            names.append(name)
-            if name in _WATCHED:
-                _watch(name, value, watched)
-    if b"" in names or b"".join(names).translate(None, _TOKEN):
-        _malformed(f"fields are named {b', '.join(names)!r}")
-    values = b"".join([value for _, value in headers])
-    if values.translate(None, _TEXT):
-        _malformed(f"a value has NUL, CR or LF: {values!r}")
-    return pseudo, watched
+    for field in filterfalse(_right_fields.__contains__, fields):
+        name, value = field
+        if not value.isalnum():  # what most numbers and identifiers are
+            _check_value(name, value)
+        if name not in _right_names:
+            _check_name(name, value, watched)
+    return watched
+
+
+def _check_value(name: bytes, value: bytes) -> None:
+    """§8.2.1: nothing that ends a line in HTTP/1, and no space around it."""
+    if _NUL in value or _CR in value or _LF in value or value.strip(_SPACE) != value:
+        _malformed(f"{name!r} has the value {value!r}")
+
+
+def _check_name(name: bytes, value: bytes, watched: dict[bytes, bytes]) -> None:
+    """Check a name, and the value if it is one that there are rules for; remember what need not be checked again."""
+    if name[:1] == b":":
+        _malformed(f"{name!r} comes after a regular field, twice, or where it must not be")
+    if not name or name.translate(None, _TOKEN):
+        _malformed(f"a field is named {name!r}")
+    if name == b"te" and value != b"trailers":
+        _malformed(f"te is {value!r}")
+    if name in _WATCHED:
+        _watch(name, value, watched)
+    elif name in REPEATING:
+        _remember(_right_fields, (name, value))
+    else:
+        _remember(_right_names, name)
+
+
+def _remember(known: set[_Right], right: _Right) -> None:
+    if len(known) >= _REMEMBERED:
+        known.clear()
+    known.add(right)
 
 
 def _watch(name: bytes, value: bytes, watched: dict[bytes, bytes]) -> None:
     if name in CONNECTION_SPECIFIC:
         _malformed(f"{name!r} is not for HTTP/2")
-    if name == b"te" and value != b"trailers":
-        _malformed(f"te is {value!r}")
     if name == b"content-length" and not (value.isdigit() and len(value) <= _MOST_DIGITS):
         _malformed(f"content-length is {value!r}")
     if watched.setdefault(name, value) != value:
         _malformed(f"{name!r} is {watched[name]!r} and {value!r}")
-
-
-def _check_pseudo(pseudo: dict[bytes, bytes], rule: Pseudo) -> None:
-    if not (rule.required <= pseudo.keys() <= rule.allowed):
-        _malformed(f"the pseudo-fields are {', '.join(name.decode('latin-1') for name in sorted(pseudo)) or 'none'}")
 
 
 def _content_length(watched: dict[bytes, bytes]) -> int | None:

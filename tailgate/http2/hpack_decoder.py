@@ -1,23 +1,24 @@
-"""Header blocks → header lists (RFC 7541), in one pass; Huffman codes and the static table are the `hpack` library's.
+"""Header blocks → header lists (RFC 7541), in one pass; the static table is the `hpack` library's.
 
-The library's own decoder makes an object and several calls of each field, four times the time of this one, and that
+The library's own decoder makes an object and several calls of each field, ten times the time of this one, and that
 time is a large part of what a proxy spends on a small call. The tests hold this one against it.
 
-A block that did not change the table means the same until the table changes: such blocks are remembered.
+A block that did not change the table means the same until the table changes: such blocks are remembered. That serves
+responses, and clients that send no metadata of each call. gRPC's own clients enter every new timeout in the table, so
+what counts for them is the pass: it reads what they send, fields with indices of two bytes and short plain literals,
+without a call.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
-from hpack import HPACKDecodingError
-from hpack.huffman_table import decode_huffman
-from hpack.table import HeaderTable
+import hpack
 
 from tailgate.http2.codes import ErrorCode
 from tailgate.http2.errors import ConnectionViolation
 from tailgate.http2.events import Field, Headers
+from tailgate.http2.hpack_huffman import decode_huffman
 
 FIELD_OVERHEAD: Final = 32
 """What a field counts for beside its text, in the table (§4.1) and in a list (RFC 9113 §6.5.2)."""
@@ -25,7 +26,11 @@ FIELD_OVERHEAD: Final = 32
 MAX_TABLE_BYTES: Final = 4096
 """The protocol's default; we never announce another, so a peer that goes beyond breaks the rules."""
 
-STATIC: Final[tuple[Field, ...]] = HeaderTable.STATIC_TABLE
+# The block that names the 61 entries one by one; the library has them in a table, but that is no part of its interface.
+STATIC: Final[tuple[Field, ...]] = tuple(
+    (bytes(name), bytes(value)) for name, value in hpack.Decoder().decode(bytes(range(0x81, 0x81 + 61)), raw=True)
+)
+_NO_ENTRY: Final[Field] = (b"", b"")
 _FIRST_DYNAMIC: Final = len(STATIC) + 1
 _MAX_INTEGER: Final = 2**32
 _REMEMBERED: Final = 64
@@ -38,9 +43,10 @@ class Decoder:
     def __init__(self, max_list_bytes: int) -> None:
         """Give up lists that are longer."""
         self._max_list = max_list_bytes
-        self._dynamic: deque[Field] = deque()  # the latest first
+        self._table = [_NO_ENTRY, *STATIC]  # by index; behind the static entries the dynamic ones, the latest first
         self._size = 0
         self._capacity = MAX_TABLE_BYTES
+        self._largest = max(map(_size, STATIC))  # of all entries that were ever in the table
         self._remembered: dict[bytes, Headers] = {}
 
     def decode(self, block: bytes) -> Headers | None:
@@ -53,75 +59,109 @@ class Decoder:
         if headers is not None:
             return headers
         try:
-            headers, changed = self._decode(block)
+            fields, changed = self._read(block)
         except IndexError:
             raise _error("a header block ends within a field, or names an entry that is not in the table") from None
-        except HPACKDecodingError as error:
-            raise _error(f"a Huffman code in a header block is wrong: {error}") from None
-        if changed or len(self._remembered) >= _REMEMBERED:
+        if changed:
             self._remembered.clear()
-        if headers is not None and not changed and len(block) <= _LONGEST_REMEMBERED:
+        # What is not from the table is in the block, where Huffman's code takes at least 5 bits of 8. With so rough a
+        # bound few lists have to be measured, which would take a quarter of the time.
+        at_most = len(fields) * self._largest + 2 * len(block)
+        if at_most > self._max_list and sum(map(_size, fields)) > self._max_list:
+            return None
+        headers = tuple(fields)
+        if not changed and len(block) <= _LONGEST_REMEMBERED:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
             self._remembered[block] = headers
         return headers
 
-    def _decode(self, block: bytes) -> tuple[Headers | None, bool]:
+    def _read(self, block: bytes) -> tuple[list[Field], bool]:  # noqa: PLR0912, PLR0915 - calls would double its time
+        """The fields, and whether the table changed."""
         fields: list[Field] = []
-        at, end, size, changed = 0, len(block), 0, False
+        add, table = fields.append, self._table
+        at, end, changed = 0, len(block), False
         while at < end:
             first = block[at]
             at += 1
-            if first & 0x80:  # an entry of the table (§6.1)
+            if first > 0x80:  # an entry of the table (§6.1)
                 index = first & 0x7F
                 if index == 0x7F:
-                    index, at = _integer(block, at, index)
-                field = self._entry(index)
-            elif first & 0xE0 == 0x20:  # another size of the table (§6.3), before all fields (§4.2)
-                if size:
+                    index += block[at]
+                    at += 1
+                    if index >= 0xFF:
+                        index, at = _integer(block, at - 1, 0x7F)
+                add(table[index])
+                continue
+            if first < 0x20:  # a literal that is not to be entered (§6.2.2, §6.2.3)
+                entered, mask = False, 0x0F
+            elif first == 0x80:
+                raise _error("a header block names entry 0 of the table")
+            elif first >= 0x40:  # a literal that is (§6.2.1)
+                entered, mask = True, 0x3F
+                changed = True
+            else:  # another size of the table (§6.3), before all fields (§4.2)
+                if fields:
                     raise _error("a size of the table follows a field")
-                capacity, at = _integer(block, at, 0x1F) if first & 0x1F == 0x1F else (first & 0x1F, at)
-                self._resize(capacity)
+                at = self._resize(block, at - 1)
                 changed = True
                 continue
-            else:  # a literal, to be entered (§6.2.1) or not (§6.2.2, §6.2.3)
-                entered = first & 0x40
-                mask = 0x3F if entered else 0x0F
-                index = first & mask
+            index = first & mask
+            if index:
                 if index == mask:
                     index, at = _integer(block, at, index)
-                if index:
-                    name = self._entry(index)[0]
+                name = table[index][0]
+            else:
+                length = block[at]
+                at += 1
+                if length < 0x7F:
+                    name = block[at : at + length]
+                    at += length
                 else:
-                    name, at = _string(block, at)
-                value, at = _string(block, at)
-                field = name, value
-                if entered:
-                    self._enter(field)
-                    changed = True
-            size += len(field[0]) + len(field[1]) + FIELD_OVERHEAD
-            if size <= self._max_list:
-                fields.append(field)
-        return (tuple(fields) if size <= self._max_list else None), changed
+                    name, at = _string(block, at, length)
+            length = block[at]
+            at += 1
+            if length < 0x7F:
+                value = block[at : at + length]
+                at += length
+            else:
+                value, at = _string(block, at, length)
+            add((name, value))
+            if entered:
+                self._enter(name, value)
+        if at > end:
+            raise _error("a header block ends within a string")
+        return fields, changed
 
-    def _entry(self, index: int) -> Field:
-        if index == 0:
-            raise _error("a header block names entry 0 of the table")
-        return STATIC[index - 1] if index < _FIRST_DYNAMIC else self._dynamic[index - _FIRST_DYNAMIC]
+    def _enter(self, name: bytes, value: bytes) -> None:
+        """Enter a field, and evict what there is no room for (§4.4): one larger than the table empties it."""
+        table = self._table
+        table.insert(_FIRST_DYNAMIC, (name, value))
+        size = len(name) + len(value) + FIELD_OVERHEAD
+        if size > self._largest:  # noqa: PLR1730 - max() takes four times as long
+            self._largest = size
+        size += self._size
+        while size > self._capacity:
+            name, value = table.pop()
+            size -= len(name) + len(value) + FIELD_OVERHEAD
+        self._size = size
 
-    def _enter(self, field: Field) -> None:
-        self._dynamic.appendleft(field)
-        self._size += len(field[0]) + len(field[1]) + FIELD_OVERHEAD
-        self._evict()
-
-    def _resize(self, capacity: int) -> None:
+    def _resize(self, block: bytes, at: int) -> int:
+        """Do as the block says at this index; returns the index of what follows."""
+        capacity = block[at] & 0x1F
+        at += 1
+        if capacity == 0x1F:
+            capacity, at = _integer(block, at, capacity)
         if capacity > MAX_TABLE_BYTES:
             raise _error(f"a table of {capacity} bytes; {MAX_TABLE_BYTES} are allowed")
         self._capacity = capacity
-        self._evict()
+        while self._size > capacity:
+            self._size -= _size(self._table.pop())
+        return at
 
-    def _evict(self) -> None:
-        while self._size > self._capacity:  # an entry larger than the table empties it (§4.4)
-            name, value = self._dynamic.pop()
-            self._size -= len(name) + len(value) + FIELD_OVERHEAD
+
+def _size(field: Field) -> int:
+    return len(field[0]) + len(field[1]) + FIELD_OVERHEAD
 
 
 def _integer(block: bytes, at: int, value: int) -> tuple[int, int]:
@@ -138,10 +178,8 @@ def _integer(block: bytes, at: int, value: int) -> tuple[int, int]:
         shift += 7
 
 
-def _string(block: bytes, at: int) -> tuple[bytes, int]:
-    """A string (§5.2), and the index of what follows it."""
-    first = block[at]
-    at += 1
+def _string(block: bytes, at: int, first: int) -> tuple[bytes, int]:
+    """The rest of a string (§5.2) that is long or Huffman-coded, and the index of what follows it."""
     length = first & 0x7F
     if length == 0x7F:
         length, at = _integer(block, at, length)

@@ -4,6 +4,8 @@ The table is filled until it is full and never evicted from, so an entry stays w
 it. Values that differ from call to call (timeouts, identifiers) are never entered: they would push out what repeats,
 and each would change the peer's table. Secrets are marked never to be entered by anyone (§7.1.3). Strings go without
 Huffman coding: it saves a few bytes, and costs more time than all the rest.
+
+Whole blocks are not remembered: for requests, which differ, looking for them costs as much as it saves for responses.
 """
 
 from __future__ import annotations
@@ -11,12 +13,10 @@ from __future__ import annotations
 from typing import Final
 
 from tailgate.http2.events import Field, Headers
+from tailgate.http2.headers import REPEATING
 from tailgate.http2.hpack_decoder import FIELD_OVERHEAD, MAX_TABLE_BYTES, STATIC
 
-_REPEATING: Final = frozenset(
-    b":authority :path :status te content-type user-agent server accept-encoding "
-    b"grpc-encoding grpc-accept-encoding grpc-status".split()
-)
+_ENTERED: Final = REPEATING | {b":authority", b":path", b":status"}
 _SECRET: Final = frozenset(b"authorization proxy-authorization cookie set-cookie".split())
 _REMEMBERED: Final = 64
 
@@ -49,9 +49,8 @@ class Encoder:
         self._size = 0
         self._entered: list[Field] = []
         self._indexed = dict(_STATIC_FIELD)  # fields that are in a table, as what names them in a block
+        self._names: dict[bytes, bytes] = {}  # of fields that are never entered, as what names them in a block
         self._announce = b""
-        self._remembered: dict[Headers, bytes] = {}
-        self._literal_names: dict[bytes, bytes] = {}
 
     def limit_table(self, peer_bytes: int) -> None:
         """The peer's table is no larger than this. A change empties it; the next block says so (§4.2)."""
@@ -64,40 +63,44 @@ class Encoder:
 
     def encode(self, headers: Headers) -> bytes:
         """The block of a list. Blocks have to be sent in the order in which they were made."""
-        block = self._remembered.get(headers)
-        if block is not None:
-            return block
-        entries = len(self._entered)
-        indexed, parts = self._indexed, [self._announce]
-        parts += [indexed.get(field) or self._literal(field) for field in headers]
-        block = b"".join(parts)
-        if self._announce or len(self._entered) > entries:
-            self._announce = b""  # a block that changes the table is not to be sent twice
-        else:
-            if len(self._remembered) >= _REMEMBERED:
-                self._remembered.clear()
-            self._remembered[headers] = block
-        return block
+        indexed, names = self._indexed, self._names
+        parts: list[bytes] = []
+        if self._announce:
+            parts.append(self._announce)
+            self._announce = b""
+        for field in headers:
+            known = indexed.get(field)
+            if known is None:
+                name, value = field
+                length = len(value)
+                parts += (
+                    names.get(name) or self._literal(field),
+                    _LENGTH[length] if length < 256 else _integer(length, 7, 0),
+                    value,
+                )
+            else:
+                parts.append(known)
+        return b"".join(parts)
 
     def _literal(self, field: Field) -> bytes:
+        """The beginning of a literal, up to its value (§6.2); its field is entered if it repeats and there is room."""
         name, value = field
-        if name in _REPEATING:
+        if name in _ENTERED:
             size = len(name) + len(value) + FIELD_OVERHEAD
-            if self._size + size <= self._capacity:
-                self._size += size
-                self._entered.append(field)
-                self._index()
-                return _literal_name(name, 6, 0x40) + _string(value)
-        known = self._literal_names.get(name)
-        if known is None:
-            known = _literal_name(name, 4, 0x10 if name in _SECRET else 0)
-            if len(self._literal_names) < _REMEMBERED:
-                self._literal_names[name] = known
-        return known + _string(value)
+            if self._size + size > self._capacity:
+                return _literal_name(name, 4, 0)
+            self._size += size
+            self._entered.append(field)
+            self._index()
+            return _literal_name(name, 6, 0x40)
+        beginning = _literal_name(name, 4, 0x10 if name in _SECRET else 0)
+        if len(self._names) >= _REMEMBERED:  # names are the clients' to choose
+            self._names.clear()
+        self._names[name] = beginning
+        return beginning
 
     def _index(self) -> None:
         """Number the fields in the table anew: the latest comes first (§2.3.3)."""
-        self._remembered.clear()
         self._indexed.clear()
         self._indexed.update(_STATIC_FIELD)
         for index, field in enumerate(reversed(self._entered), len(STATIC) + 1):
@@ -105,11 +108,6 @@ class Encoder:
 
 
 def _literal_name(name: bytes, prefix_bits: int, pattern: int) -> bytes:
-    """The beginning of a literal (§6.2): its name, by the static table's index if it is there."""
+    """A literal's name, by the static table's index if it is there."""
     index = _STATIC_NAME.get(name, 0)
-    return _integer(index, prefix_bits, pattern) + (b"" if index else _string(name))
-
-
-def _string(content: bytes) -> bytes:
-    length = len(content)
-    return (_LENGTH[length] if length < 256 else _integer(length, 7, 0)) + content
+    return _integer(index, prefix_bits, pattern) + (b"" if index else _integer(len(name), 7, 0) + name)

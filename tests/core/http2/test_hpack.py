@@ -64,6 +64,7 @@ EXAMPLES: dict[str, list[tuple[str, Headers]]] = {
 
 WRONG = {
     "2.3.3 entry 0": "80",
+    "2.3.3 entry 0, before what would make it a literal": "8001610162",
     "2.3.3 an entry that is not there": "be",
     "2.3.3 a name that is not there": "7e0161",
     "4.2 a size of the table behind a field": "8220",
@@ -76,6 +77,7 @@ WRONG = {
     "5.2 a value that is missing": "000161",
     "5.2 Huffman: the end of the string within it": "008563fffffffff0016100",
     "5.2 Huffman: padding of more than seven bits": "0082ffff0161",
+    "5.2 Huffman: padding of eight bits": "0082f8ff0161",
     "5.2 Huffman: padding that is not ones": "0081180161",
 }
 
@@ -154,6 +156,46 @@ def test_of_any_bytes_we_make_what_the_library_makes(blocks: list[bytes]) -> Non
         assert decoder.decode(block) == expected
 
 
+@given(st.binary(max_size=100), st.booleans())
+def test_of_any_huffman_code_we_make_what_the_library_makes(content: bytes, plain: bool) -> None:
+    if plain:  # few of any bytes are a code
+        encoded = hpack.Encoder().encode([hpack.NeverIndexedHeaderTuple(b"", content)], huffman=True)
+        content = encoded[3:] if len(encoded) < 3 + 0x7F else b""
+    block = b"\0\1x" + bytes((0x80 | len(content),)) + content
+    try:
+        expected = tuple(hpack.Decoder().decode(block, raw=True))
+    except hpack.HPACKError:
+        with pytest.raises(ConnectionViolation):
+            Decoder(1000).decode(block)
+    else:
+        assert Decoder(1000).decode(block) == expected
+
+
+def test_every_entry_of_a_full_table_is_found_where_the_library_finds_it() -> None:
+    judge, decoder = hpack.Decoder(), Decoder(1000)
+    for number in range(300):  # gRPC's own client enters every new timeout
+        block = b"\x40\x0cgrpc-timeout\4%04d" % number
+        assert decoder.decode(block) == tuple(judge.decode(block, raw=True))
+    entries = 61 + 4096 // (32 + 12 + 4)
+    for index in range(1, entries + 1):
+        block = bytes((0x80 | index,)) if index < 0x7F else b"\xff" + bytes((index - 0x7F,))
+        expected = tuple(judge.decode(block, raw=True))
+        assert decoder.decode(block) == expected
+        if index >= 0x7F:  # the same number with a byte too many
+            assert decoder.decode(b"\xff" + bytes((0x80 | index - 0x7F, 0))) == expected
+    for decode in (decoder.decode, judge.decode):
+        with pytest.raises((ConnectionViolation, hpack.HPACKError)):
+            decode(b"\xff" + bytes((entries + 1 - 0x7F,)))
+
+
+@given(some_lists, st.integers(0, 3000))
+def test_a_list_is_given_up_if_and_only_if_it_is_longer_than_allowed(sent: list[Headers], most: int) -> None:
+    encoder, decoder = hpack.Encoder(), Decoder(most)
+    for headers in sent:
+        size = sum(len(name) + len(value) + 32 for name, value in headers)  # RFC 9113 §6.5.2
+        assert decoder.decode(encoder.encode(headers)) == (headers if size <= most else None)
+
+
 def test_a_block_means_something_else_when_the_table_has_changed() -> None:
     decoder, newest = Decoder(1000), b"\xbe"
     decoder.decode(b"\x40\1a\1b")
@@ -170,6 +212,14 @@ def test_a_list_that_is_too_long_is_given_up_but_read_to_its_end() -> None:
     assert decoder.decode(b"\x40\1a\1b" * 3) == ((b"a", b"b"),) * 3
     assert decoder.decode(b"\x40\1a\1c" * 4) is None
     assert decoder.decode(b"\xbe") == ((b"a", b"c"),)
+
+
+def test_a_list_that_is_too_long_is_given_up_whether_it_is_from_the_table_or_in_the_block() -> None:
+    decoder, field = Decoder(2 * 133), (b"a", bytes(100))
+    literal, entered = (kind + b"\1a\x64" + bytes(100) for kind in (b"\0", b"\x40"))
+    for piece in (literal, entered, b"\xbe"):
+        assert decoder.decode(piece * 2) == (field, field)
+        assert decoder.decode(piece * 3) is None
 
 
 def test_an_entry_larger_than_the_table_empties_it() -> None:
@@ -190,6 +240,14 @@ def test_what_repeats_takes_a_byte_a_field_and_what_differs_leaves_the_table_alo
         if number:
             assert len(block) == 3 + 1 + 1 + len(b"grpc-timeout") + 1 + len(headers[-1][1])
     assert len(judge.header_table.dynamic_entries) == 3
+
+
+def test_any_number_of_names_can_be_sent_of_which_few_are_remembered() -> None:
+    encoder, judge = Encoder(), hpack.Decoder()
+    for number in [*range(1000), *range(1000)]:
+        headers = ((b"x-%d" % number, b"%d" % number), (b"x-same", b"1"))
+        assert tuple(judge.decode(encoder.encode(headers), raw=True)) == headers
+    assert len(encoder._names) < 100  # the promise is about memory
 
 
 def test_secrets_are_never_to_be_entered() -> None:
