@@ -16,6 +16,7 @@ from tailgate.http2.state import ConnectionState
 from tailgate.http2.streams import AFTER_END_SENT, State, Stream
 
 _PING_BYTES = 8
+_HALF_CLOSED_LOCAL = State.HALF_CLOSED_LOCAL
 
 Buffer = bytes | bytearray | memoryview
 
@@ -118,20 +119,22 @@ class Connection:
 
         No data with `end_stream` ends a stream whatever its window.
         """
-        stream = self._sendable(stream_id)
-        if stream is None:
-            return len(data)
+        state = self._state
+        stream = state.streams.open.get(stream_id)
+        if stream is None or stream.state is _HALF_CLOSED_LOCAL:
+            stream = self._sendable(stream_id)
+            if stream is None:
+                return len(data)
         if not stream.headers_sent:
             raise Misuse(f"data before the headers of stream {stream_id}")
-        state = self._state
-        size = len(data)
-        room = max(0, min(state.send_window.size, stream.send_window.size))
-        if size > room:
-            size, end_stream = room, False
+        size, of_stream, of_connection = len(data), stream.send_window, state.send_window
+        if size > of_stream.size or size > of_connection.size:
+            size, end_stream = max(0, min(of_connection.size, of_stream.size)), False
+            data = memoryview(data)[:size]
         if size or end_stream:
-            stream.send_window.size -= size
-            state.send_window.size -= size
-            state.outbox.data(stream_id, memoryview(data)[:size], state.peer.max_frame_size, end_stream=end_stream)
+            of_stream.size -= size
+            of_connection.size -= size
+            state.outbox.data(stream_id, data, state.peer.max_frame_size, end_stream=end_stream)
             state.worked(size)
         if end_stream:
             self._end(stream)
@@ -156,10 +159,22 @@ class Connection:
             if count > stream.held:
                 raise Misuse(f"{count} bytes of stream {stream_id} acknowledged; {stream.held} are held")
             stream.held -= count
-            state.reopen(stream, count)
+            window, whole = stream.receive_window, state.receive_window
+            window.pending += count
+            whole.pending += count
+            if 2 * window.pending >= window.target or 2 * whole.pending >= whole.target:
+                state.reopen(stream, 0)
         elif stream_id in state.streams.held:
             state.streams.release(stream_id, count)
             state.reopen_connection(count)
+
+    def acknowledge_all(self, stream_id: int) -> None:
+        """Say that nothing of what a stream delivered is held any longer."""
+        streams = self._state.streams
+        stream = streams.open.get(stream_id)
+        held = streams.held.get(stream_id, 0) if stream is None else stream.held
+        if held:
+            self.acknowledge(stream_id, held)
 
     def ping(self, payload: bytes = b"tailgate") -> None:
         """Ask the peer to answer with these eight bytes."""
@@ -195,14 +210,27 @@ class Connection:
         return (
             state.role is Role.CLIENT
             and len(state.streams.open) < state.peer.max_concurrent_streams
-            and not (state.terminated or state.going_away or state.peer_going_away)
-            and state.streams.next <= MAX_STREAM_ID
+            and not self.retired
         )
+
+    @property
+    def retired(self) -> bool:
+        """Whether no stream can ever be opened again: what is open may still be finished."""
+        state = self._state
+        gone = state.terminated or state.going_away or state.peer_going_away
+        return gone or state.streams.next > MAX_STREAM_ID
 
     @property
     def terminated(self) -> bool:
         """Whether the connection is over; only what is queued is left to send."""
         return self._state.terminated
+
+    @property
+    def midway(self) -> bool:
+        """Whether the peer has begun something that it must complete before anything else can be understood: the
+        preface, a frame, a header block. The inside of a body is nothing of the kind.
+        """
+        return not self._preface.done or self._reader.midway or self._receiver.in_header_block
 
     @property
     def settings_acknowledged(self) -> bool:

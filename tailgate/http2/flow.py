@@ -30,10 +30,11 @@ class ReceiveWindow:
 
     Attributes:
         credit: What the peer may still send, by all that it was told.
+        pending: What was given back, and is not announced yet.
         target: What it may send when nothing is held.
     """
 
-    __slots__ = ("_pending", "credit", "target")
+    __slots__ = ("credit", "pending", "target")
 
     def __init__(self, target: int, credit: int | None = None) -> None:
         """Start with the target as credit, or with more: then the first acknowledgements announce nothing.
@@ -42,7 +43,7 @@ class ReceiveWindow:
         """
         self.target = target
         self.credit = target if credit is None else credit
-        self._pending = target - self.credit
+        self.pending = target - self.credit
 
     def take(self, count: int) -> bool:
         """The peer has sent so much; returns whether it might."""
@@ -55,10 +56,10 @@ class ReceiveWindow:
         Half of the window is gathered first. A peer that stands still has no credit; when nothing is held either,
         all of the target is pending: so nobody waits for ever.
         """
-        self._pending += count
-        if self._pending <= 0 or 2 * self._pending < self.target:
+        self.pending += count
+        if self.pending <= 0 or 2 * self.pending < self.target:
             return 0
-        increment, self._pending = self._pending, 0
+        increment, self.pending = self.pending, 0
         self.credit += increment
         return increment
 

@@ -118,7 +118,7 @@ class Outbox:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._pieces: list[bytes | memoryview] = []
+        self._pieces: list[bytes | bytearray | memoryview] = []
 
     def take(self) -> bytes:
         """All of it, in one piece."""
@@ -141,12 +141,19 @@ class Outbox:
             last = at + max_frame_bytes >= len(block)
             self._frame(CONTINUATION, END_HEADERS if last else 0, stream_id, block[at : at + max_frame_bytes])
 
-    def data(self, stream_id: int, data: memoryview, max_frame_bytes: int, *, end_stream: bool) -> None:
+    def data(
+        self, stream_id: int, data: bytes | bytearray | memoryview, max_frame_bytes: int, *, end_stream: bool
+    ) -> None:
         """A part of a body, in frames no longer than the peer takes."""
-        while len(data) > max_frame_bytes:
-            self._frame(DATA, 0, stream_id, data[:max_frame_bytes])
-            data = data[max_frame_bytes:]
-        self._frame(DATA, END_STREAM if end_stream else 0, stream_id, data)
+        if len(data) > max_frame_bytes:
+            data = memoryview(data)
+            while len(data) > max_frame_bytes:
+                self._frame(DATA, 0, stream_id, data[:max_frame_bytes])
+                data = data[max_frame_bytes:]
+        length = len(data)
+        self._pieces.append(_HEADER.pack(length >> 16, length & 0xFFFF, DATA, 1 if end_stream else 0, stream_id))
+        if length:
+            self._pieces.append(data)
 
     def settings(self, settings: dict[Setting, int]) -> None:
         """Our settings."""
@@ -172,7 +179,7 @@ class Outbox:
         """No stream above this one is answered."""
         self._frame(GOAWAY, 0, 0, last_stream_id.to_bytes(4) + code.to_bytes(4) + debug)
 
-    def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes | memoryview) -> None:
+    def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes | bytearray | memoryview) -> None:
         length = len(payload)
         self._pieces.append(_HEADER.pack(length >> 16, length & 0xFFFF, kind, flags, stream_id))
         if length:

@@ -37,6 +37,11 @@ class FrameReader:
         self._in_data = False
         self._skip = 0  # bytes left of a frame nobody knows
 
+    @property
+    def midway(self) -> bool:
+        """Whether a frame has begun that has to be whole."""
+        return bool(self._held)
+
     def feed(self, data: bytes | bytearray | memoryview) -> Iterator[Frame]:
         """The frames that these bytes complete, as they are asked for. Exhaust it before the next bytes.
 
@@ -110,6 +115,12 @@ class FrameReader:
             if at + HEADER_BYTES > end:
                 break
             length, kind, flags, stream_id = read_header(view, at)
+            after = at + HEADER_BYTES + length
+            if kind == DATA and after <= end and stream_id and length <= self._max_frame and not flags & PADDED:
+                # Nearly all bytes come so, whole and without padding: nothing has to be remembered of them.
+                yield DATA, flags, stream_id, view[at + HEADER_BYTES : after], length
+                at = after
+                continue
             if at + self._needed(length, kind, flags, stream_id) > end:
                 break
             at += HEADER_BYTES

@@ -35,6 +35,11 @@ class Receiver:
         self._of_streams = StreamFrames(state)
         self._of_connection = ConnectionFrames(state)
 
+    @property
+    def in_header_block(self) -> bool:
+        """Whether a header block has begun, and has to be completed."""
+        return self._of_streams.block is not None
+
     def take(self, frame: Frame) -> None:
         """Apply one frame.
 

@@ -14,7 +14,7 @@ from tailgate.http2.settings import PeerSettings
 from tailgate.http2.streams import State, Stream, Streams
 
 _ENDED = State.ENDED
-_A_STREAM, _A_FRAME = 8, 4
+_A_STREAM, A_FRAME = 8, 4
 """What a stream and a frame with data are worth in frames of overhead: a window update for stream and connection each,
 an acknowledged ping that measures the round trip, and one to spare."""
 
@@ -91,7 +91,7 @@ class ConnectionState:
 
     def worked(self, count: int) -> None:
         """A frame, or several, with so many bytes of data went or came; a window update for each KiB is no flood."""
-        self.overhead.earn(_A_FRAME + (count >> 10))
+        self.overhead.earn(A_FRAME + (count >> 10))
 
     def drop(self, stream_id: int, state: State) -> None:
         """A stream is reset or refused: nothing of it is held any longer."""

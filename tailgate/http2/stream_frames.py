@@ -19,11 +19,12 @@ from tailgate.http2.errors import ConnectionViolation, StreamViolation
 from tailgate.http2.events import DataReceived, Headers, HeadersReceived, Kind, StreamReset, WindowOpened
 from tailgate.http2.frames import header_fragment
 from tailgate.http2.headers import check_request, check_response, check_trailers
-from tailgate.http2.state import ConnectionState
+from tailgate.http2.state import A_FRAME, ConnectionState
 from tailgate.http2.streams import AFTER_END_RECEIVED, ON_FRAME, Do, State, Stream
 
 # Looked up once: in an enumeration that takes five times as long, and these are needed for every call.
 _CLIENT, _SERVER = Role.CLIENT, Role.SERVER
+_HALF_CLOSED_REMOTE = State.HALF_CLOSED_REMOTE
 _REQUEST, _INFORMATIONAL, _TRAILERS = Kind.REQUEST, Kind.INFORMATIONAL, Kind.TRAILERS
 
 
@@ -84,7 +85,7 @@ class StreamFrames:
         self._check_block(len(block))
         headers = self._state.decoder.decode(block)
         stream = self._state.streams.open.get(stream_id)
-        if stream is not None and stream.can_receive:
+        if stream is not None and stream.state is not _HALF_CLOSED_REMOTE:
             self._more_headers(stream, _short(headers), end_stream=end_stream)
         elif _taken(HEADERS, self._state.streams.state_of(stream_id), stream_id):
             self._open(stream_id, headers, end_stream=end_stream)
@@ -132,10 +133,12 @@ class StreamFrames:
     def data(self, flags: int, stream_id: int, piece: memoryview, charge: int) -> None:
         """§6.1: a piece of a body. What is not delivered is acknowledged at once, padding as well."""
         state = self._state
-        if not state.receive_window.take(charge):
+        window = state.receive_window
+        window.credit -= charge  # not by a call: this is done for every frame of every tensor
+        if window.credit < 0:
             raise ConnectionViolation(ErrorCode.FLOW_CONTROL_ERROR, "more data than the connection's window allows")
         stream = state.streams.open.get(stream_id)
-        if stream is None or not stream.can_receive:
+        if stream is None or stream.state is _HALF_CLOSED_REMOTE:
             state.reopen_connection(charge)
             if not piece:  # with content it is a body that was under way when its stream was reset
                 state.overhead.spend()
@@ -144,7 +147,9 @@ class StreamFrames:
         size = len(piece)
         end_stream = bool(flags & END_STREAM)
         stream.held += charge
-        if not stream.receive_window.take(charge):
+        window = stream.receive_window
+        window.credit -= charge
+        if window.credit < 0:
             raise StreamViolation(ErrorCode.FLOW_CONTROL_ERROR, "more data than the stream's window allows")
         if not stream.headers_received:
             raise StreamViolation(ErrorCode.PROTOCOL_ERROR, "data before the response's headers")
@@ -154,7 +159,7 @@ class StreamFrames:
                 raise StreamViolation(ErrorCode.PROTOCOL_ERROR, "a body longer than its content-length")
             _check_end(stream.body_left, end_stream=end_stream)
         if size:
-            state.worked(0)
+            state.overhead.earn(A_FRAME)
         elif not end_stream:
             state.overhead.spend()
         if charge > size:
@@ -163,7 +168,8 @@ class StreamFrames:
         if size or end_stream:
             state.events.append(DataReceived(stream_id, piece, end_stream))
         if end_stream:
-            self._end(stream)
+            stream.state = AFTER_END_RECEIVED[stream.state]
+            state.end_if_both(stream)
 
     def rst_stream(self, stream_id: int, payload: memoryview) -> None:
         """§6.4: the peer ends a stream."""

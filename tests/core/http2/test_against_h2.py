@@ -86,7 +86,7 @@ class Ours:
     def left_over(self) -> object:
         state = self.connection._state  # that the stores are empty is the promise
         window = state.receive_window
-        pending = window.credit + window._pending
+        pending = window.credit + window.pending
         return state.streams.open or state.streams.held or (pending != state.limits.connection_window and pending)
 
 
