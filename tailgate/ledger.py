@@ -15,6 +15,8 @@ from tailgate.observation import Observation, Verdict
 from tailgate.outcome import ANSWER_SEEN, PROXY_OUTCOMES, Outcome
 from tailgate.protocol.answers import UNKNOWN_CLASS
 
+_RIGHT = Verdict.RIGHT
+
 BASE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -111,12 +113,13 @@ class Ledger:
     def book(self, observation: Observation) -> None:
         """A request ended."""
         books = self.open(observation.model, observation.version)
-        books.outcomes[observation.outcome, observation.verdict] += 1
+        outcome, verdict = observation.outcome, observation.verdict
+        books.outcomes[outcome, verdict] += 1
         books.latency.add(observation.latency_s)
         if observation.label != UNKNOWN_CLASS:
             books.labelled += 1
-            books.answered_labelled += observation.outcome.answered
-        if observation.verdict is Verdict.RIGHT:
+            books.answered_labelled += outcome.answered
+        if verdict is _RIGHT:
             books.right_latency.add(observation.latency_s)
         self.ended += 1
 

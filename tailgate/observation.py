@@ -7,8 +7,8 @@ at one place, and is never changed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from tailgate.errors import Status
 from tailgate.outcome import ANSWER_SEEN, Outcome
@@ -23,9 +23,13 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
     """There was no answer, it names no class, or no label is known."""
 
+    __hash__ = str.__hash__  # an enumeration's own is ten times as slow, and books are looked up for every request
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+
+_RIGHT, _WRONG, _UNKNOWN = Verdict  # each look-up in an enumeration costs as much as the comparison it is for
+
+
+class Observation(NamedTuple):
     """What became of one request.
 
     Attributes:
@@ -61,9 +65,10 @@ class Observation:
     @property
     def verdict(self) -> Verdict:
         """Whether the answer was right, whenever it came."""
-        if UNKNOWN_CLASS in (self.predicted, self.label):
-            return Verdict.UNKNOWN
-        return Verdict.RIGHT if self.predicted == self.label else Verdict.WRONG
+        predicted, label = self.predicted, self.label
+        if UNKNOWN_CLASS in (predicted, label):
+            return _UNKNOWN
+        return _RIGHT if predicted == label else _WRONG
 
     @property
     def response_time_s(self) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +24,25 @@ class NotAnAnswer(ValueError):
     """The bytes are no ModelInferResponse, or its tensors contradict themselves."""
 
 
-def predicted_class(body: bytes, output: str = "") -> int:
-    """The class an answer to a single sample names.
+class Judged(NamedTuple):
+    """What an answer says that is of interest here.
+
+    Attributes:
+        version: The model version that answered; may be empty.
+        predicted: The class it names, or `UNKNOWN_CLASS`.
+    """
+
+    version: str
+    predicted: int
+
+
+def predicted_class(body: bytes | memoryview, output: str = "") -> int:
+    """The class an answer to a single sample names: see `read_answer`."""
+    return read_answer(body, output).predicted
+
+
+def read_answer(body: bytes | memoryview, output: str = "") -> Judged:
+    """What an answer to a single sample says.
 
     Scores (FP16, FP32, FP64) name the class with the highest, the first of equals; a BYTES tensor of the
     classification extension (``score:index[:label]``) names the index of its first element; a single integer is the
@@ -35,68 +53,72 @@ def predicted_class(body: bytes, output: str = "") -> int:
         output: Which output to read; empty means the first one.
 
     Returns:
-        The class, or `UNKNOWN_CLASS` where the answer is well-formed but names none: another output, several
+        With the class, or `UNKNOWN_CLASS` where the answer is well-formed but names none: another output, several
         samples, no finite score.
 
     Raises:
         NotAnAnswer: The bytes cannot be an answer, whatever the model.
     """
     try:
-        response = pb.ModelInferResponse.FromString(body)
+        response = pb.ModelInferResponse.FromString(body)  # type: ignore[arg-type]  # takes any buffer; the stubs do not know
     except DecodeError as error:
         raise NotAnAnswer("the upstream's bytes are no ModelInferResponse") from error
-    raw_count = len(response.raw_output_contents)
-    if raw_count not in (0, len(response.outputs)):
-        raise NotAnAnswer(f"{len(response.outputs)} outputs but {raw_count} raw contents")
-    for index, tensor in enumerate(response.outputs):
+    outputs, contents = response.outputs, response.raw_output_contents
+    raw_count = len(contents)
+    if raw_count and raw_count != len(outputs):
+        raise NotAnAnswer(f"{len(outputs)} outputs but {raw_count} raw contents")
+    predicted = UNKNOWN_CLASS
+    for index, tensor in enumerate(outputs):
         if not output or tensor.name == output:
-            return _class_of(tensor, response.raw_output_contents[index] if raw_count else None)
-    return UNKNOWN_CLASS
+            predicted = _class_of(tensor, contents[index] if raw_count else None)
+            break
+    return Judged(response.model_version, predicted)
 
 
 def _class_of(tensor: pb.ModelInferResponse.InferOutputTensor, raw: bytes | None) -> int:
-    values = _values(tensor, raw)
-    if values is None or (len(tensor.shape) > 1 and tensor.shape[0] != 1):
+    shape = list(tensor.shape)
+    values = _values(tensor, shape, raw)
+    if values is None or (len(shape) > 1 and shape[0] != 1):
         return UNKNOWN_CLASS
     if isinstance(values, list):
         return _class_of_text(values)
-    if values.dtype.kind in "iu":
+    kind = values.dtype.kind
+    if kind in "iu":
         return int(values[0]) if values.size == 1 and 0 <= values[0] <= MAX_CLASS else UNKNOWN_CLASS
-    if values.dtype.kind != "f" or values.size < 2 or not np.isfinite(values).all():
+    if kind != "f" or values.size < 2 or not np.isfinite(values).all():
         return UNKNOWN_CLASS
     return int(values.argmax())
 
 
 def _values(
-    tensor: pb.ModelInferResponse.InferOutputTensor, raw: bytes | None
+    tensor: pb.ModelInferResponse.InferOutputTensor, shape: list[int], raw: bytes | None
 ) -> npt.NDArray[Any] | list[bytes] | None:
     """The elements of an output: an array, a list of byte strings, or None for a datatype that names no class."""
-    count = 1
-    for size in tensor.shape:
-        count *= size
-    if tensor.datatype == "BYTES":
+    count = math.prod(shape)
+    datatype = tensor.datatype
+    if datatype == "BYTES":
         if raw is None:
             return list(tensor.contents.bytes_contents)
         try:
             return decode_bytes_elements(raw, count, tensor.name)
         except InvalidRequest as error:
             raise NotAnAnswer(str(error).replace("input", "output", 1)) from error
-    dtype = NUMPY_DTYPES.get(tensor.datatype)
+    dtype = NUMPY_DTYPES.get(datatype)
     if dtype is None:
         return None
     if raw is None:
-        field = CONTENTS_FIELD.get(tensor.datatype)
+        field = CONTENTS_FIELD.get(datatype)
         try:
             values = np.array(getattr(tensor.contents, field) if field else [], dtype)
         except OverflowError as error:
-            raise NotAnAnswer(f"output {tensor.name!r}: an element does not fit {tensor.datatype}") from error
+            raise NotAnAnswer(f"output {tensor.name!r}: an element does not fit {datatype}") from error
     elif len(raw) != count * dtype.itemsize:
         # Seen in the field: an answer with status OK, the right shape, and no bytes at all.
-        raise NotAnAnswer(f"output {tensor.name!r}: {len(raw)} bytes for {tensor.datatype} {list(tensor.shape)}")
+        raise NotAnAnswer(f"output {tensor.name!r}: {len(raw)} bytes for {datatype} {shape}")
     else:
         values = np.frombuffer(raw, dtype)
     if values.size != count:
-        raise NotAnAnswer(f"output {tensor.name!r}: {values.size} elements for shape {list(tensor.shape)}")
+        raise NotAnAnswer(f"output {tensor.name!r}: {values.size} elements for shape {shape}")
     return values
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def observation() -> Callable[..., Observation]:
             pass_index=0,
             sample=number,
         )
-        return replace(plain, **changes)
+        return plain._replace(**changes)
 
     return make
 

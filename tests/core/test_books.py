@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -140,6 +139,6 @@ def test_requests_of_other_clients_are_counted_and_no_breach(observation: Make, 
 
 
 def test_ids_too_long_for_a_record_are_joined_all_the_same(observation: Make, trace_of: TraceOf) -> None:
-    long = [replace(observation(number), request_id="x" * 100 + str(number)) for number in range(5)]
+    long = [observation(number)._replace(request_id="x" * 100 + str(number)) for number in range(5)]
     books = reconcile(decode(trace_of(long), "client").records, decode(trace_of(long[::-1]), "proxy").records)
     assert (books.balanced, books.matched) == (True, 5)

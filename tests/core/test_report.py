@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +201,7 @@ def test_a_run_cut_short_in_its_first_pass_is_no_complete_pass(
 def test_samples_without_a_label_make_no_pass_incomplete(
     write_trace: Write, report: Report, tmp_path: Path, replay: Replay
 ) -> None:
-    partly = [replace(o, label=-1) if o.sample < 10 else o for o in replay()]
+    partly = [o._replace(label=-1) if o.sample < 10 else o for o in replay()]
     report(write_trace(tmp_path / "run", partly, samples=SAMPLES, passes=PASSES), "--out", tmp_path / "out")
     assert [row["samples"] for row in system(tmp_path / "out")["quality"]["passes"]] == [30] * PASSES
 
