@@ -7,19 +7,19 @@ the same way: everything but the payload once, the payload appended as it lies i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from tailgate.errors import InvalidRequest
 from tailgate.pb import inference_pb2 as pb
 
 _MODEL_NAME, _MODEL_VERSION, _ID, _RAW_INPUT_CONTENTS = 1, 2, 3, 7
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+_LAST_NAMED_TAG = _ID << 3 | _LENGTH
 _MAX_TAG, _MAX_TAG_BYTES, _UINT64 = (1 << 32) - 1, 5, (1 << 64) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What a request says of itself outside its tensors; empty where it says nothing."""
 
     model: str
@@ -40,33 +40,68 @@ def read_envelope(body: bytes | memoryview) -> Envelope:
     found: dict[int, str] = {}
     try:
         while position < end:
-            tag, tag_end = _varint(view, position)
-            field, wire_type = tag >> 3, tag & 7
-            if field == 0 or tag > _MAX_TAG or tag_end - position > _MAX_TAG_BYTES:
-                raise _not_protobuf(position)
-            position = tag_end
-            if wire_type == _LENGTH:
-                length, position = _varint(view, position)
-                if position + length > end:
-                    raise _not_protobuf(position)
-                if field <= _ID:
-                    found[field] = str(view[position : position + length], "utf-8")
-                position += length
-            elif wire_type == _VARINT:
-                _, position = _varint(view, position)
-            elif wire_type == _FIXED64:
-                position += 8
-            elif wire_type == _FIXED32:
-                position += 4
-            else:
-                raise _not_protobuf(position)
-        if position > end:
-            raise _not_protobuf(position)
+            field, named, begin, position = field_at(view, position)
+            if position > end:
+                raise not_protobuf(begin)
+            if named:
+                found[field] = read_name(view[begin:position])
     except IndexError:
-        raise _not_protobuf(position) from None
+        raise not_protobuf(position) from None
+    return envelope_of(found)
+
+
+def envelope_of(names: Mapping[int, str]) -> Envelope:
+    """The envelope, from names by their field's number."""
+    return Envelope(names.get(_MODEL_NAME, ""), names.get(_MODEL_VERSION, ""), names.get(_ID, ""))
+
+
+def field_at(view: memoryview, position: int) -> tuple[int, bool, int, int]:
+    """The top-level field that begins there: its number, whether it is one of the envelope's, where its content begins
+    and where it ends, which may be beyond what is in the view.
+
+    Raises:
+        IndexError: The view ends before the content begins.
+        InvalidRequest: No field can begin so.
+    """
+    tag = view[position]
+    if 0x08 <= tag < 0x80:  # one byte, as of every field that a request has
+        begin = position + 1
+    else:
+        tag, begin = _varint(view, position)
+        if tag < 0x08 or tag > _MAX_TAG or begin - position > _MAX_TAG_BYTES:
+            raise not_protobuf(position)
+    wire_type = tag & 7
+    if wire_type == _LENGTH:
+        length = view[begin]
+        if length < 0x80:
+            begin += 1
+        else:
+            length, begin = _varint(view, begin)
+        return tag >> 3, tag <= _LAST_NAMED_TAG, begin, begin + length
+    if wire_type == _VARINT:
+        return tag >> 3, False, begin, _varint(view, begin)[1]
+    if wire_type == _FIXED64:
+        return tag >> 3, False, begin, begin + 8
+    if wire_type == _FIXED32:
+        return tag >> 3, False, begin, begin + 4
+    raise not_protobuf(begin)
+
+
+def read_name(content: memoryview) -> str:
+    """A field of the envelope.
+
+    Raises:
+        InvalidRequest: It is no UTF-8.
+    """
+    try:
+        return str(content, "utf-8")
     except UnicodeDecodeError as error:
         raise InvalidRequest("model_name, model_version and id must be UTF-8") from error
-    return Envelope(found.get(_MODEL_NAME, ""), found.get(_MODEL_VERSION, ""), found.get(_ID, ""))
+
+
+def not_protobuf(position: int) -> InvalidRequest:
+    """The error for bytes that are no message."""
+    return InvalidRequest(f"the request body is not a ModelInferRequest: malformed protobuf near byte {position}")
 
 
 class RequestFrame:
@@ -111,7 +146,7 @@ def _varint(view: memoryview, position: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value & _UINT64, position
-    raise _not_protobuf(position)
+    raise not_protobuf(position)
 
 
 def _encode_varint(value: int) -> bytes:
@@ -121,7 +156,3 @@ def _encode_varint(value: int) -> bytes:
         value >>= 7
     encoded.append(value)
     return bytes(encoded)
-
-
-def _not_protobuf(position: int) -> InvalidRequest:
-    return InvalidRequest(f"the request body is not a ModelInferRequest: malformed protobuf near byte {position}")
