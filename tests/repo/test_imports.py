@@ -42,7 +42,7 @@ THEIRS: dict[str, set[str]] = {
         "PIL",
         "rich",
     },
-    "tailgate_proxy": {"aiohttp", "google", "pydantic", "prometheus_client"},
+    "tailgate_proxy": {"aiohttp", "cryptography", "google", "pydantic", "prometheus_client", "uvloop"},
     "tailgate_loadgen": {"google", "grpc", "PIL", "rich", "scipy"},
 }
 FORBIDDEN_IN_CORE = {"asyncio", "socket", "selectors", "time", "datetime", "threading", "multiprocessing", "subprocess"}
