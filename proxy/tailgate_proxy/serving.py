@@ -1,0 +1,64 @@
+"""Runs one proxy in this process, from its start until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable
+
+from tailgate.config import Address
+from tailgate_proxy.app import Proxy
+from tailgate_proxy.config import ProxyConfig
+from tailgate_proxy.event_loop import loop_factory
+
+Ready = Callable[[Address, Address], None]
+"""Takes the addresses of the gRPC and of the admin port, as they really are, once the proxy serves."""
+
+_log = logging.getLogger(__name__)
+
+
+def run_proxy(config: ProxyConfig, ready: Ready, *, reuse_port: bool = False, lifeline: int | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    Args:
+        config: What to do.
+        ready: Called once.
+        reuse_port: Share the port for clients with other processes.
+        lifeline: A descriptor whose end of file tells to stop, too: whoever held its other end is gone.
+
+    Raises:
+        ConfigError: An address cannot be bound, or the event loop asked for is not there.
+        TraceError: The trace cannot be created.
+    """
+    with asyncio.Runner(loop_factory=loop_factory(config.loop)) as runner:
+        runner.run(_serve(config, ready, reuse_port=reuse_port, lifeline=lifeline))
+
+
+async def _serve(config: ProxyConfig, ready: Ready, *, reuse_port: bool, lifeline: int | None) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    _log.info("the event loop is a %s", type(loop).__name__)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    if lifeline is not None:
+        loop.add_reader(lifeline, _stop_at_end_of_file, lifeline, stopped)
+    proxy = Proxy(config, reuse_port=reuse_port)
+    try:
+        ready(*await proxy.start())
+        await stopped.wait()
+    finally:
+        await proxy.stop()
+
+
+def _stop_at_end_of_file(lifeline: int, stopped: asyncio.Event) -> None:
+    try:
+        ended = not os.read(lifeline, 4096)
+    except OSError:
+        ended = True
+    if ended:
+        asyncio.get_running_loop().remove_reader(lifeline)
+        if not stopped.is_set():
+            _log.warning("the process that started this one is gone; stopping")
+        stopped.set()
