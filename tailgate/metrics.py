@@ -6,8 +6,8 @@ A `Collector` turns the books into samples on demand, so that every count of a s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
@@ -86,6 +86,38 @@ LOOP_LAG = Definition(
     HistogramMetricFamily,
     "How much later than asked the event loop woke. While it stalls, requests can end that nobody here sees.",
 )
+CONNECTIONS = Definition("tailgate_connections", GaugeMetricFamily, "Clients that are connected.")
+CONNECTION_ENDS = Definition(
+    "tailgate_connection_ends",
+    CounterMetricFamily,
+    "Connections of clients that ended, by reason: what is neither client nor stopped was ended by one of the limits.",
+    ("reason",),
+)
+HELD = Definition(
+    "tailgate_held_bytes", GaugeMetricFamily, "Bytes of requests and answers that wait in the proxy for room elsewhere."
+)
+TLS_EXPIRY = Definition(
+    "tailgate_tls_certificate_expiry_timestamp_seconds",
+    GaugeMetricFamily,
+    "When the certificate in use for this role expires, in seconds since the epoch; for a bundle of authorities, when "
+    "its last one does.",
+    ("role",),
+)
+TLS_RELOADS = Definition(
+    "tailgate_tls_reloads", CounterMetricFamily, "Times that new certificate files were put to use.", ("side",)
+)
+TLS_RELOAD_FAILURES = Definition(
+    "tailgate_tls_reload_failures",
+    CounterMetricFamily,
+    "Looks at new certificate files that found them unusable, and left those in use that were; goes on while they are.",
+    ("side",),
+)
+TLS_HANDSHAKE_FAILURES = Definition(
+    "tailgate_tls_handshake_failures",
+    CounterMetricFamily,
+    "TLS handshakes that failed, with clients (server) or with the upstream: no such connection carries a request.",
+    ("side",),
+)
 
 DEFINITIONS = (
     BUILD,
@@ -99,7 +131,29 @@ DEFINITIONS = (
     UPSTREAM_UP,
     TRACE_RECORDS,
     LOOP_LAG,
+    CONNECTIONS,
+    CONNECTION_ENDS,
+    HELD,
+    TLS_EXPIRY,
+    TLS_RELOADS,
+    TLS_RELOAD_FAILURES,
+    TLS_HANDSHAKE_FAILURES,
 )
+
+
+@dataclass(frozen=True)
+class TlsCounts:
+    """What has happened on one side of TLS.
+
+    Attributes:
+        reloads: Times that new certificate files were put to use.
+        reload_failures: Looks that found new ones unusable.
+        handshake_failures: Handshakes that failed.
+    """
+
+    reloads: int
+    reload_failures: int
+    handshake_failures: int
 
 
 @dataclass(frozen=True)
@@ -112,6 +166,11 @@ class Gauges:
         trace_written: Observations in the trace.
         trace_dropped: Observations lost to the disk.
         loop_lag: Of the event loop.
+        connections: Clients that are connected.
+        connection_ends: How connections ended, by reason.
+        held_bytes: What waits in the proxy.
+        certificate_expiries_s: When what is in use for TLS expires, in seconds since the epoch, by role.
+        tls: What has happened to TLS, by side; those without it are missing.
     """
 
     deadlines_s: dict[str, float]
@@ -119,6 +178,11 @@ class Gauges:
     trace_written: int
     trace_dropped: int
     loop_lag: Histogram
+    connections: int = 0
+    connection_ends: Mapping[str, int] = field(default_factory=dict)
+    held_bytes: int = 0
+    certificate_expiries_s: dict[str, float] = field(default_factory=dict)
+    tls: dict[str, TlsCounts] = field(default_factory=dict)
 
 
 class Collector:
@@ -150,6 +214,15 @@ class Collector:
         yield _with(UPSTREAM_UP, *(((address,), int(up)) for address, up in gauges.upstreams.items()))
         yield _with(TRACE_RECORDS, (("written",), gauges.trace_written), (("dropped",), gauges.trace_dropped))
         yield _with_histograms(LOOP_LAG, ((), gauges.loop_lag))
+        yield _with(CONNECTIONS, ((), gauges.connections))
+        yield _with(CONNECTION_ENDS, *(((reason,), count) for reason, count in gauges.connection_ends.items()))
+        yield _with(HELD, ((), gauges.held_bytes))
+        yield _with(TLS_EXPIRY, *(((role,), expiry_s) for role, expiry_s in gauges.certificate_expiries_s.items()))
+        yield _with(TLS_RELOADS, *(((side,), counts.reloads) for side, counts in gauges.tls.items()))
+        yield _with(TLS_RELOAD_FAILURES, *(((side,), counts.reload_failures) for side, counts in gauges.tls.items()))
+        yield _with(
+            TLS_HANDSHAKE_FAILURES, *(((side,), counts.handshake_failures) for side, counts in gauges.tls.items())
+        )
 
 
 class Snapshot:

@@ -16,23 +16,29 @@ from aiohttp import web
 
 from tailgate import __version__
 from tailgate.config import Address
-from tailgate.ledger import Histogram, Ledger, latency_buckets_s
+from tailgate.ledger import Ledger, latency_buckets_s
 from tailgate.metrics import Collector, Gauges, Snapshot
 from tailgate.observation import Observation
 from tailgate.trace.files import TraceWriter
 from tailgate.trace.format import SUFFIX
 from tailgate.trace.recorder import Recorder
-from tailgate_proxy import loop_lag
 from tailgate_proxy.admin import start_admin
-from tailgate_proxy.answer import CallFailed
+from tailgate_proxy.call import CallFailed
 from tailgate_proxy.config import ProxyConfig
 from tailgate_proxy.front import Front
+from tailgate_proxy.held import Held
 from tailgate_proxy.known_models import OTHER, KnownModels
-from tailgate_proxy.pipeline import build_handler
+from tailgate_proxy.loop_lag import LoopLag
+from tailgate_proxy.patience import Patience
+from tailgate_proxy.pipeline import build_pipeline
+from tailgate_proxy.routes import build_routes
 from tailgate_proxy.status import status_document
 from tailgate_proxy.steps.admit import Admit
 from tailgate_proxy.steps.observe import Observe
+from tailgate_proxy.timekeeper import Timekeeper
+from tailgate_proxy.tls.sides import Tls
 from tailgate_proxy.upstream import Upstream
+from tailgate_proxy.wire.link import Desk
 
 PROBE_INTERVAL_S = 0.5
 """How often the upstream is asked whether it is ready."""
@@ -52,6 +58,9 @@ class Proxy:
         Args:
             config: What to do.
             reuse_port: Share the port for clients with other processes.
+
+        Raises:
+            ConfigError: A certificate, or what belongs to it, cannot be used.
         """
         self._reuse_port = reuse_port
         clock = asyncio.get_running_loop().time
@@ -61,12 +70,19 @@ class Proxy:
         self._ledger = Ledger(latency_buckets_s(deadlines_s))
         self._known = KnownModels(config.models)
         self._admit = Admit(config.max_in_flight)
-        self._upstream = Upstream(config.upstream, config.max_message_mib << 20)
-        self._lag = Histogram(loop_lag.BUCKETS_S)
+        loop = asyncio.get_running_loop()
+        self._desk = Desk(loop)
+        self._timekeeper = Timekeeper(loop)
+        self._held = Held(config.max_held_mib << 20)
+        self._routes = build_routes(config)
+        self._tls = Tls(config)
+        self._upstream = Upstream(
+            config.upstream, self._desk, self._held, config.max_message_mib << 20, self._tls.upstream
+        )
+        self._lag = LoopLag(clock)
         self._recorder: Recorder | None = None
         self._collector = Collector(self._ledger, self._gauges)
         self._tasks: list[asyncio.Task[None]] = []
-        self._observe: Observe | None = None
         self._front: Front | None = None
         self._admin: web.AppRunner | None = None
 
@@ -80,20 +96,31 @@ class Proxy:
         config = self._config
         if config.trace is not None:
             self._recorder = Recorder(TraceWriter(_trace_path(config.trace), _trace_header(config)))
-        self._observe = Observe(config.mode, self._clock, self._ledger, self._known, self._sinks())
-        handler = build_handler(
+        pipeline = build_pipeline(
             config,
+            self._routes,
             clock=self._clock,
-            observe=self._observe,
+            observe=Observe(self._ledger, self._known, self._sinks()),
             admit=self._admit,
-            upstream=self._upstream,
+            begin=self._upstream.begin,
+            watch=self._timekeeper.watch,
+            held=self._held,
         )
         front = Front(
-            handler,
-            self._upstream,
+            pipeline,
+            self._upstream.call,
+            self._desk,
             max_in_flight=config.max_in_flight,
-            max_message_bytes=config.max_message_mib << 20,
-            max_held_bytes=config.max_held_mib << 20,
+            held=self._held,
+            patience=Patience(
+                settle_s=config.handshake_timeout,
+                midway_s=config.handshake_timeout,
+                stall_s=config.stall_timeout,
+                idle_s=config.idle_timeout,
+                most=config.max_connections,
+                most_of_peer=config.max_connections_per_peer,
+            ),
+            blind_s=lambda now_s: max(self._lag.blind_s(now_s), self._desk.blind_s(now_s)),
         )
         self._admin, admin_port = await start_admin(config.admin, self._snapshot, self._ready, self._status)
         for model in config.models:
@@ -102,11 +129,12 @@ class Proxy:
         await self._learn_models()
         self._tasks = [
             asyncio.create_task(self._keep_learning()),
-            asyncio.create_task(loop_lag.keep_measuring(self._lag, self._clock)),
+            asyncio.create_task(self._lag.keep_measuring()),
+            asyncio.create_task(self._tls.keep_renewing()),
         ]
         gc.collect()
         gc.freeze()  # what lives until the end need not be looked at by every collection
-        port = await front.listen(config.listen, reuse_port=self._reuse_port)
+        port = await front.listen(config.listen, tls=self._tls.server, reuse_port=self._reuse_port)
         self._front = front
         return Address(config.listen.host, port), Address(config.admin.host, admin_port)
 
@@ -125,14 +153,13 @@ class Proxy:
             self._ledger.in_flight and self._clock() - started_s < self._config.drain_grace
         ):
             await asyncio.sleep(0.02)
-        if self._observe is not None:
-            self._observe.stopping = True
         if self._front is not None:
             await self._front.close(grace_s=0.1)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._upstream.close()
+        self._timekeeper.close()
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.close)
         if self._admin is not None:
@@ -189,7 +216,12 @@ class Proxy:
             upstreams={str(self._upstream.address): self._upstream.ready},
             trace_written=self._recorder.written if self._recorder else 0,
             trace_dropped=self._recorder.dropped if self._recorder else 0,
-            loop_lag=self._lag,
+            loop_lag=self._lag.histogram,
+            connections=self._front.connections if self._front else 0,
+            connection_ends={end.value: count for end, count in self._front.ends.items()} if self._front else {},
+            held_bytes=self._held.bytes,
+            certificate_expiries_s=self._tls.expiries_s(),
+            tls=self._tls.counts(),
         )
 
 

@@ -1,42 +1,36 @@
-"""The seam between whatever speaks gRPC to clients and what the proxy does: a call comes in, a reply goes out.
+"""What crosses the seams of the proxy: what a call arrives with, what its client is given, what an upstream says.
 
-Lives here: the values that cross it. A front turns its wire into a `Call` as soon as it has the headers, awaits the
-handler and puts the `Reply` on the wire; the steps behind it never see a socket.
+Whatever speaks gRPC on either side turns its wire into these; nothing behind it ever sees a socket.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from tailgate.errors import Status
+from tailgate.http2.events import Headers
 from tailgate.outcome import Ending
 from tailgate.protocol.answers import UNKNOWN_CLASS
 
-Metadata = tuple[tuple[str, str | bytes], ...]
 
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One ModelInfer call, known by its headers; the message may still be on its way.
+@dataclass(slots=True)
+class Arrival:
+    """One ModelInfer call, known by its headers; its message may still be on its way.
 
     Attributes:
-        receive: Waits for the whole serialized request; nobody here parses its tensors. Raises `InvalidRequest` or
-            `TooLarge` where what comes is no single message of an allowed size.
-        metadata: As the client sent it.
-        arrival_s: When its headers came, on the monotonic clock.
-        arrival_unix_s: On the wall clock.
-        grpc_timeout: The header ``grpc-timeout`` as it came, or None without one.
+        fields: Its header fields, as the client sent them.
+        at_s: When they came, on the monotonic clock: the earliest instant at which that may have been, where the proxy
+            had not looked for a while.
+        unix_s: The same on the wall clock.
     """
 
-    receive: Callable[[], Awaitable[bytes]]
-    metadata: Metadata
-    arrival_s: float
-    arrival_unix_s: float
-    grpc_timeout: str | None
+    fields: Headers
+    at_s: float
+    unix_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """How a call ended.
 
@@ -44,8 +38,8 @@ class Reply:
         ending: What ended it.
         status: What the client is given.
         message: The status's text; empty with OK.
-        body: The upstream's answer, byte for byte.
-        trailers: Metadata that goes after it.
+        body: The answer as it goes into a body: one gRPC message with its prefix. Empty unless the status is OK.
+        trailers: Fields that go after it.
         version: The model version that answered.
         predicted: The class the answer names.
     """
@@ -54,10 +48,120 @@ class Reply:
     status: Status = Status.OK
     message: str = ""
     body: bytes = b""
-    trailers: Metadata = ()
+    trailers: Headers = ()
     version: str = ""
     predicted: int = UNKNOWN_CLASS
 
 
-Handler = Callable[[Call], Awaitable[Reply]]
-"""What a front calls. It ends every call in a reply, or raises `CancelledError` when the client has left."""
+@dataclass(slots=True)
+class Answer:
+    """A call to an upstream ended with OK.
+
+    Attributes:
+        body: The answer as it stands in a body: one gRPC message with its prefix.
+        trailers: The upstream's trailing metadata.
+    """
+
+    body: bytes
+    trailers: Headers = ()
+
+
+class CallFailed(Exception):
+    """A call to an upstream did not end with OK.
+
+    Attributes:
+        status: What the upstream said, or what the loss of the connection amounts to.
+        message: In words.
+        trailers: The upstream's trailing metadata.
+        retryable: The upstream cannot have seen the call.
+    """
+
+    def __init__(self, status: Status, message: str, trailers: Headers = (), *, retryable: bool = False) -> None:
+        """Carry what is known."""
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.trailers = trailers
+        self.retryable = retryable
+
+
+MOST_TRIES = 5
+"""How often a call is made where the upstream cannot have seen it, within its deadline. A server that is just at its
+limit of streams may refuse several times, for it counts those that have ended a moment longer; each time the call waits
+for another to end."""
+
+
+class Client(Protocol):
+    """Where a call came from. Nothing of it waits."""
+
+    def taken(self, stream_id: int, count: int) -> None:
+        """So many bytes of the call's body are no longer held: the client may send as many more."""
+        ...
+
+    def answer(self, stream_id: int, reply: Reply) -> None:
+        """Give the client its reply: the last that is done to a call. What was not taken of its body is dropped."""
+        ...
+
+
+class Leg(Protocol):
+    """A call's way to an upstream, once it has one. Nothing of it waits."""
+
+    def send(self, stream_id: int, data: bytes | memoryview, *, end: bool) -> int:
+        """Send a piece of the body, which may change as soon as this returns; returns how much of it has left.
+
+        The rest is kept, and `Caller.left` says when it goes.
+        """
+        ...
+
+    def cancel(self, stream_id: int) -> None:
+        """Nobody wants the answer any more."""
+        ...
+
+
+class Caller(Protocol):
+    """Whoever makes a call to an upstream: is told what becomes of it. The last two end it."""
+
+    def headers(self, authority: bytes, *, tls: bool) -> Headers:
+        """What the upstream is to be told, as of now."""
+        ...
+
+    def begun(self, leg: Leg, stream_id: int) -> None:
+        """The call is on a connection: its body may be sent."""
+        ...
+
+    def left(self, count: int) -> None:
+        """So many bytes of the body that were kept have left."""
+        ...
+
+    def answered(self, answer: Answer) -> None:
+        """The upstream answered with OK."""
+        ...
+
+    def failed(self, failure: CallFailed) -> None:
+        """It did not."""
+        ...
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the call is still to be made; False once nobody waits for it."""
+        ...
+
+
+class Ongoing(Protocol):
+    """A call that a client's connection carries, whatever is done for it."""
+
+    def arrive(self) -> None:
+        """It is on its stream now; may be answered before this returns."""
+        ...
+
+    def body(self, piece: memoryview, *, end: bool) -> None:
+        """A piece of the request's body came; it is valid only until this returns."""
+        ...
+
+    def client_left(self) -> None:
+        """The client has reset the stream, or its connection is gone: no reply is wanted."""
+        ...
+
+    def stop(self) -> None:
+        """The proxy is about to stop: answer now."""
+        ...

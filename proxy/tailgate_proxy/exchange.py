@@ -7,13 +7,24 @@ from dataclasses import dataclass
 
 from tailgate.deadline import Deadline, earliest, parse_deadline_ms, parse_grpc_timeout
 from tailgate.errors import InvalidRequest
+from tailgate.http2.events import Field, Headers
 from tailgate.protocol.answers import UNKNOWN_CLASS
-from tailgate.protocol.envelope import Envelope, read_envelope
+from tailgate.protocol.envelope import Envelope
 from tailgate.protocol.names import DEADLINE_MS, LABEL, REQUEST_ID
-from tailgate_proxy.call import Call, Metadata
-from tailgate_proxy.config import ProxyConfig
+from tailgate_proxy.call import Arrival
+from tailgate_proxy.routes import Route, Routes
 
 NO_ENVELOPE = Envelope("", "", "")
+
+_REQUEST_ID, _DEADLINE_MS, _LABEL = REQUEST_ID.encode(), DEADLINE_MS.encode(), LABEL.encode()
+_TIMEOUT, _ENCODING = b"grpc-timeout", b"grpc-encoding"
+_READ = frozenset((_REQUEST_ID, _DEADLINE_MS, _LABEL, _TIMEOUT, _ENCODING))
+
+_NOT_FORWARDED = _READ | frozenset(
+    b":method :scheme :path :authority user-agent te content-type content-length host "
+    b"connection proxy-connection transfer-encoding upgrade keep-alive".split()
+)
+"""What belongs to one connection, is the proxy's own, or is written anew."""
 
 
 @dataclass(slots=True)
@@ -21,7 +32,10 @@ class Exchange:
     """One call on its way through the proxy, with everything that was read from it so far.
 
     Attributes:
-        call: As it arrived.
+        arrival_s: When its headers came, on the monotonic clock.
+        arrival_unix_s: On the wall clock.
+        forwarded: The client's fields that the upstream is to have.
+        encoding: How a compressed message is compressed.
         request_id: The client's, or one made here.
         id_made: Whether it was made here, so that the client has to be told.
         client_budget_s: The tightest that the client itself set, or None.
@@ -29,12 +43,15 @@ class Exchange:
         deadline: The earliest of all that have a say; by the headers alone, no model's is known yet.
         label: The right class, if the client knows it.
         fault: What is wrong with the headers; the call is refused with this.
-        body: The serialized request, once it is there.
-        envelope: Model, version and id of the request; empty before that.
-        output: The output that names the class.
+        route: What is to be done for it; the default one until the model is known.
+        envelope: Model, version and id of the request; empty before they came.
+        admitted: Whether it has a place among those in flight.
     """
 
-    call: Call
+    arrival_s: float
+    arrival_unix_s: float
+    forwarded: list[Field]
+    encoding: str
     request_id: str
     id_made: bool
     client_budget_s: float | None
@@ -42,83 +59,89 @@ class Exchange:
     deadline: Deadline
     label: int
     fault: InvalidRequest | None
-    body: bytes = b""
+    route: Route
     envelope: Envelope = NO_ENVELOPE
-    output: str = ""
+    admitted: bool = False
 
 
-def read_headers(call: Call, config: ProxyConfig, make_id: Callable[[], str]) -> Exchange:
+def read_headers(arrival: Arrival, routes: Routes, make_id: Callable[[], str]) -> Exchange:
     """Read what the headers say. What is malformed is noted as the fault, and everything else is read all the same.
 
     Args:
-        call: As it arrived.
-        config: For deadlines: until the model is known, the longest that any model has holds.
+        arrival: The call as it arrived.
+        routes: For deadlines: until the model is known, the longest that any has holds.
         make_id: Makes an id for a request that has none.
     """
-    fault: InvalidRequest | None = None
-    grpc_budget_s, metadata_budget_s, label = None, None, UNKNOWN_CLASS
+    fields = arrival.fields
+    own, fault = dict(fields), None
+    if len(own) < len(fields):
+        fault = _given_twice(fields)
+        # Of several ids the first counts: whoever stands between may add one, behind the client's.
+        own.update({field[0]: field[1] for field in reversed(fields) if field[0] == _REQUEST_ID})
+    grpc_budget_s = metadata_budget_s = None
+    label = UNKNOWN_CLASS
     try:
-        grpc_budget_s = None if call.grpc_timeout is None else parse_grpc_timeout(call.grpc_timeout)
-    except InvalidRequest as error:
-        fault = error
-    try:
-        metadata_budget_s = _read_budget(call.metadata)
+        if _TIMEOUT in own:
+            grpc_budget_s = parse_grpc_timeout(own[_TIMEOUT].decode("latin-1"))
     except InvalidRequest as error:
         fault = fault or error
     try:
-        label = _read_label(call.metadata)
+        if _DEADLINE_MS in own:
+            metadata_budget_s = parse_deadline_ms(own[_DEADLINE_MS].decode("latin-1"))
     except InvalidRequest as error:
         fault = fault or error
-    given = [budget for budget in (grpc_budget_s, metadata_budget_s) if budget is not None]
-    client_budget_s = min(given, default=None)
-    longest_s = max([config.deadline, *(m.deadline for m in config.models.values() if m.deadline is not None)])
-    given_id = next(iter(_values(call.metadata, REQUEST_ID)), "")
+    try:
+        if _LABEL in own:
+            label = _read_label(own[_LABEL])
+    except InvalidRequest as error:
+        fault = fault or error
+    client_budget_s = grpc_budget_s
+    if metadata_budget_s is not None and (grpc_budget_s is None or metadata_budget_s < grpc_budget_s):
+        client_budget_s = metadata_budget_s
+    given_id = own.get(_REQUEST_ID, b"").decode("latin-1")
+    forwarded = [field for field in fields if field[0] not in _NOT_FORWARDED and field[0][:5] != b"grpc-"]
     return Exchange(
-        call=call,
+        arrival_s=arrival.at_s,
+        arrival_unix_s=arrival.unix_s,
+        forwarded=forwarded,
+        encoding=own.get(_ENCODING, b"identity").decode("latin-1"),
         request_id=given_id or make_id(),
         id_made=not given_id,
         client_budget_s=client_budget_s,
         grpc_budget_s=grpc_budget_s,
-        deadline=earliest(call.arrival_s, client_budget_s, longest_s),
+        deadline=earliest(arrival.at_s, client_budget_s, routes.longest_deadline_s),
         label=label,
         fault=fault,
+        route=routes.default,
     )
 
 
-def read_body(exchange: Exchange, body: bytes, config: ProxyConfig) -> None:
-    """Read what the message says into the exchange: which model, and with it the deadline; maybe an id.
-
-    Raises:
-        InvalidRequest: It is no ModelInferRequest.
-    """
-    envelope = read_envelope(body)
-    exchange.body, exchange.envelope = body, envelope
-    model = config.models.get(envelope.model)
-    if model is not None:
-        exchange.output = model.output
-    model_budget_s = config.deadline if model is None or model.deadline is None else model.deadline
-    if model_budget_s < exchange.deadline.budget_s:
-        exchange.deadline = earliest(exchange.call.arrival_s, exchange.client_budget_s, model_budget_s)
+def know_model(exchange: Exchange, envelope: Envelope, routes: Routes) -> None:
+    """Take in what the message says: which model, and with it the route and the deadline; maybe an id."""
+    exchange.envelope = envelope
+    route = routes.of(envelope.model)
+    exchange.route = route
+    if route.deadline_s < exchange.deadline.budget_s:
+        exchange.deadline = earliest(exchange.arrival_s, exchange.client_budget_s, route.deadline_s)
     if exchange.id_made and envelope.id:
         exchange.request_id, exchange.id_made = envelope.id, False
 
 
-def _read_budget(metadata: Metadata) -> float | None:
-    values = _values(metadata, DEADLINE_MS)
-    if len(values) > 1:
-        raise InvalidRequest(f"{DEADLINE_MS} is given {len(values)} times; give it once")
-    return parse_deadline_ms(values[0]) if values else None
+def _given_twice(fields: Headers) -> InvalidRequest | None:
+    """What is wrong where one of the proxy's own fields comes more than once."""
+    names = [name for name, _ in fields]
+    for name in _READ - {_REQUEST_ID}:
+        if names.count(name) > 1:
+            return InvalidRequest(f"{name.decode()} is given more than once; give it once")
+    return None
 
 
-def _read_label(metadata: Metadata) -> int:
-    values = _values(metadata, LABEL)
-    if not values:
-        return UNKNOWN_CLASS
-    text = values[0]
-    if len(values) > 1 or not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise InvalidRequest(f"{LABEL} is {', '.join(values)!r}; expected the index of one class, such as '7'")
-    return int(text)
+def is_forwarded(name: bytes) -> bool:
+    """Whether an upstream is to have a client's field of this name."""
+    return name not in _NOT_FORWARDED and name[:5] != b"grpc-"
 
 
-def _values(metadata: Metadata, name: str) -> list[str]:
-    return [value if isinstance(value, str) else value.decode("latin-1") for key, value in metadata if key == name]
+def _read_label(value: bytes) -> int:
+    if not value.isdigit() or len(value) >= 10:
+        raise InvalidRequest(f"{LABEL} is {value.decode('latin-1')!r}; expected the index of one class, such as '7'")
+    return int(value)

@@ -4,49 +4,71 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
 
 from tailgate.config import Address
-from tailgate.deadline import parse_grpc_timeout
-from tailgate.errors import ConfigError, Status
+from tailgate.errors import ConfigError
 from tailgate.http2.codes import MAX_STREAM_ID
 from tailgate.http2.limits import Limits
-from tailgate_proxy.answer import Answer
-from tailgate_proxy.call import Call, Handler
-from tailgate_proxy.steps.forward import passed_on
-from tailgate_proxy.upstream import Upstream
-from tailgate_proxy.wire.held import Held
+from tailgate.protocol.names import MODEL_INFER, SERVICE
+from tailgate_proxy.call import Arrival, Client, Ongoing
+from tailgate_proxy.control import ControlCall, PassOn
+from tailgate_proxy.exchange import read_headers
+from tailgate_proxy.held import Held
+from tailgate_proxy.passage import Passage
+from tailgate_proxy.patience import End, Patience, PeerCounts
+from tailgate_proxy.pipeline import Pipeline
 from tailgate_proxy.wire.inbound import Inbound
-
-CONTROL_TIMEOUT_S = 10.0
-"""Longest wait for an upstream's answer to a call other than ModelInfer."""
+from tailgate_proxy.wire.link import Desk
 
 ROOM_FOR_REFUSALS = 128
 """Calls at once on one connection beyond those the proxy takes in all, so that it refuses them itself, and books it."""
 
+SWEEP_S = 1.0
+"""How often connections are looked at that keep us waiting."""
+
 RESETS = 5000
 """Calls that one connection may open and reset in a second; a storm of honest deadlines after a stall stays below."""
 
+_MODEL_INFER, _SERVICE, _STREAMING = MODEL_INFER.encode(), f"/{SERVICE}/".encode(), b"ModelStreamInfer"
+
 
 class Front:
-    """Serves the V2 service: ModelInfer through the handler, every other unary method straight to the upstream."""
+    """Serves the V2 service: ModelInfer through the pipeline, every other unary method straight to the upstream."""
 
     def __init__(
         self,
-        handler: Handler,
-        upstream: Upstream,
+        pipeline: Pipeline,
+        pass_on: PassOn,
+        desk: Desk,
         *,
         max_in_flight: int,
-        max_message_bytes: int,
-        max_held_bytes: int,
+        held: Held,
+        patience: Patience,
+        blind_s: Callable[[float], float],
     ) -> None:
         """Nothing is bound before `listen`."""
-        self._handler = handler
-        self._upstream = upstream
-        self._max_message_bytes = max_message_bytes
+        self._pipeline = pipeline
+        self._pass_on = pass_on
+        self._desk = desk
         self._limits = Limits(max_concurrent_streams=max_in_flight + ROOM_FOR_REFUSALS, resets=RESETS)
-        self._held = Held(max_held_bytes)
+        self._held = held
+        self._patience = patience
+        self._peers = PeerCounts()
+        self._sweeping: asyncio.Task[None] | None = None
+        self.ends: Counter[End] = Counter(dict.fromkeys(End, 0))
+        """How the connections of clients ended."""
+        self._blind_s = blind_s
         self._server: asyncio.Server | None = None
         self._connections: set[Inbound] = set()
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._connections)
 
     async def listen(self, address: Address, *, tls: ssl.SSLContext | None = None, reuse_port: bool = False) -> int:
         """Take clients from now on; returns the port.
@@ -62,10 +84,11 @@ class Front:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                self._accept, address.bare_host, address.port, backlog=1024, ssl=tls, reuse_port=reuse_port
+                self._accept, address.bare_host, address.port, backlog=1024, reuse_port=reuse_port, **_with_tls(tls)
             )
         except OSError as error:
             raise ConfigError(f"--listen {address} cannot be bound: {error.strerror or error}") from error
+        self._sweeping = loop.create_task(self._sweep())
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
@@ -80,30 +103,60 @@ class Front:
         if self._server is None:
             return
         self._server.close()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         loop = asyncio.get_running_loop()
         until_s = loop.time() + grace_s
         while any(connection.busy for connection in self._connections) and loop.time() < until_s:
             await asyncio.sleep(0.01)
         for connection in list(self._connections):
-            connection.refuse_all(Status.UNAVAILABLE, "the proxy is shutting down and has waited long enough")
-            connection.http2.go_away()
-            connection.close()
+            connection.stop_all()
+            connection.end_for(End.STOPPED)
         await asyncio.sleep(0)
 
     def _accept(self) -> Inbound:
-        connection = Inbound(
-            self._handler,
-            self._pass_on,
+        return Inbound(
+            self._serve,
+            self._desk,
             limits=self._limits,
-            max_message_bytes=self._max_message_bytes,
             held=self._held,
-            on_lost=self._connections.discard,
+            blind_s=self._blind_s,
+            patience=self._patience,
+            on_made=self._made,
+            on_lost=self._lost,
         )
-        self._connections.add(connection)
-        return connection
 
-    async def _pass_on(self, path: str, call: Call) -> Answer:
-        """Metadata, readiness and the like: no arrivals of the product's kind, so they are not observed."""
-        budget_s = CONTROL_TIMEOUT_S if call.grpc_timeout is None else parse_grpc_timeout(call.grpc_timeout)
-        timeout_s = min(budget_s, CONTROL_TIMEOUT_S)
-        return await self._upstream.call(path, await call.receive(), timeout_s, passed_on(call.metadata))
+    def _made(self, connection: Inbound) -> End | None:
+        refusal = self._patience.admits(self._peers.total, self._peers.of(connection.peer))
+        self._connections.add(connection)
+        self._peers.add(connection.peer)
+        return refusal
+
+    def _lost(self, connection: Inbound) -> None:
+        self._connections.discard(connection)
+        self._peers.remove(connection.peer)
+        self.ends[connection.end] += 1
+
+    async def _sweep(self) -> None:
+        """End the connections that keep us waiting for too long."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now_s = self._desk.loop.time()
+            for connection in list(self._connections):
+                connection.check(now_s)
+
+    def _serve(self, path: bytes, arrival: Arrival, client: Client, stream_id: int) -> Ongoing:
+        if path == _MODEL_INFER:
+            exchange = read_headers(arrival, self._pipeline.routes, _make_id)
+            return Passage(exchange, self._pipeline, client, stream_id)
+        offered = path.startswith(_SERVICE) and path != _SERVICE + _STREAMING
+        return ControlCall(path, arrival, client, stream_id, self._pass_on if offered else None)
+
+
+def _make_id() -> str:
+    return uuid4().hex
+
+
+def _with_tls(tls: ssl.SSLContext | None) -> dict[str, Any]:
+    """What a server needs to speak TLS: a client has ten seconds for the handshake, and one to say goodbye."""
+    return {} if tls is None else {"ssl": tls, "ssl_handshake_timeout": 10.0, "ssl_shutdown_timeout": 1.0}

@@ -1,27 +1,36 @@
-"""The V2 server behind the proxy: calls in bytes over a few shared connections, and whether it is ready."""
+"""The V2 server behind the proxy: calls over a few shared connections, and whether it is ready."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import ssl
+from collections import deque
+from collections.abc import Callable
 
 from google.protobuf.message import DecodeError
 
 from tailgate.config import Address
 from tailgate.errors import Status
+from tailgate.http2.events import Field, Headers
+from tailgate.http2.grpc_messages import PREFIX_BYTES, frame_message
 from tailgate.http2.limits import Limits
 from tailgate.pb import inference_pb2 as pb
 from tailgate.protocol.names import SERVICE
-from tailgate_proxy.answer import Answer, CallFailed
-from tailgate_proxy.call import Metadata
+from tailgate_proxy.backoff import Backoff
+from tailgate_proxy.call import MOST_TRIES, Answer, Caller, CallFailed, Leg
+from tailgate_proxy.held import Held
+from tailgate_proxy.steps.forward import call_headers
+from tailgate_proxy.wire.link import Desk
 from tailgate_proxy.wire.outbound import Outbound
 
 PROBE_TIMEOUT_S = 2.0
+CONNECT_TIMEOUT_S = 2.0
+"""Longest wait for a connection: a host that has vanished answers nothing at all."""
 MAX_CONNECTIONS = 8
 """Opened as the upstream's limit on streams asks for them; beyond, calls wait for a place."""
-RECONNECT_PAUSE_S = 0.05
-"""After a failed attempt, calls fail at once for so long rather than try again each."""
+LIMITS = Limits(connection_window=64 << 20, stream_window=4 << 20)
+"""What an upstream may have on its way to us: answers are taken as they come, and counted as held."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,36 +38,50 @@ _log = logging.getLogger(__name__)
 class Upstream:
     """One upstream. `ready` is its own latest word, or False since it stopped giving one."""
 
-    def __init__(self, address: Address, max_message_bytes: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, address: Address, desk: Desk, held: Held, max_message_bytes: int, tls: ssl.SSLContext | None = None
+    ) -> None:
         """Connections are made when they are needed, with `tls` if there is one."""
         self.address = address
-        self._tls = tls
         self.ready = False
+        self._desk = desk
+        self._held = held
+        self._tls = tls
         self._max_message_bytes = max_message_bytes
         self._connections: list[Outbound] = []
-        self._connecting: asyncio.Task[Outbound] | None = None
-        self._failed_s = float("-inf")
+        self._retired: set[Outbound] = set()  # these finish what they have begun
+        self._queue: deque[Caller] = deque()  # calls that wait for a connection, or for a place on one
+        self._connecting: asyncio.Task[None] | None = None
+        self._backoff = Backoff()
+        self._closed = False
 
-    async def call(self, method: str, body: bytes, timeout_s: float, metadata: Metadata) -> Answer:
-        """One call, in bytes; it is cancelled at the upstream when the caller is, or when its time is up.
+    def begin(self, caller: Caller) -> None:
+        """Make a call. Its `begun` is called at once where there is a connection with room, else as soon as there is;
+        its `failed` where none can be had.
+        """
+        if not self._queue:
+            connection = self._with_room()
+            if connection is not None:
+                connection.begin(caller)
+                return
+        self._queue.append(caller)
+        self._serve_queue()
 
-        Tried a second time where the upstream promises that it did not see the first.
+    async def call(self, path: bytes, body: bytes, fields: list[Field], timeout_s: float) -> Answer:
+        """One call, whole; it is cancelled at the upstream when the caller is, or when its time is up.
 
         Raises:
             CallFailed: It did not end with OK.
         """
-        loop = asyncio.get_running_loop()
-        deadline_s = loop.time() + timeout_s
+        asked = _Asked(self.begin, path, frame_message(body), fields, timeout_s)
+        self.begin(asked)
         try:
-            async with asyncio.timeout_at(deadline_s):
-                try:
-                    return await self._try(method, body, timeout_s, metadata)
-                except CallFailed as failure:
-                    if not failure.retryable:
-                        raise
-                return await self._try(method, body, deadline_s - loop.time(), metadata)
+            async with asyncio.timeout(timeout_s):
+                return await asked.answer
         except TimeoutError as error:
             raise CallFailed(Status.DEADLINE_EXCEEDED, "the upstream did not answer in time") from error
+        finally:
+            asked.leave()
 
     async def models(self) -> list[tuple[str, str]]:
         """Names and versions of the models it lists; none where it keeps no list.
@@ -68,8 +91,8 @@ class Upstream:
         """
         request = pb.RepositoryIndexRequest(ready=True).SerializeToString()
         try:
-            answer = await self.call(f"/{SERVICE}/RepositoryIndex", request, PROBE_TIMEOUT_S, ())
-            listed = pb.RepositoryIndexResponse.FromString(answer.body).models
+            answer = await self.call(f"/{SERVICE}/RepositoryIndex".encode(), request, [], PROBE_TIMEOUT_S)
+            listed = pb.RepositoryIndexResponse.FromString(answer.body[PREFIX_BYTES:]).models
         except CallFailed as failure:
             if failure.status is Status.UNIMPLEMENTED:
                 return []
@@ -82,8 +105,8 @@ class Upstream:
         """Ask whether it is ready, and keep the answer in `ready`."""
         request = pb.ServerReadyRequest().SerializeToString()
         try:
-            answer = await self.call(f"/{SERVICE}/ServerReady", request, PROBE_TIMEOUT_S, ())
-            ready = pb.ServerReadyResponse.FromString(answer.body).ready
+            answer = await self.call(f"/{SERVICE}/ServerReady".encode(), request, [], PROBE_TIMEOUT_S)
+            ready = pb.ServerReadyResponse.FromString(answer.body[PREFIX_BYTES:]).ready
         except (CallFailed, DecodeError):
             ready = False
         if ready != self.ready:
@@ -93,53 +116,145 @@ class Upstream:
 
     async def close(self) -> None:
         """Close every connection."""
+        self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+        for connection in (*self._connections, *self._retired):
+            connection.close()
+        self._fail_queue("the proxy is shutting down")
+
+    def _with_room(self) -> Outbound | None:
+        """Of the connections with room the one with the fewest calls."""
+        best: Outbound | None = None
         for connection in self._connections:
-            connection.abort()
+            if connection.usable and (best is None or connection.calls < best.calls):
+                best = connection
+        return best
 
-    async def _try(self, method: str, body: bytes, timeout_s: float, metadata: Metadata) -> Answer:
-        connection = await self._usable()
-        return await connection.call(method, body, timeout_s, metadata)
-
-    async def _usable(self) -> Outbound:
-        """A connection on which a call can be begun at once."""
-        while True:
-            self._connections = [connection for connection in self._connections if connection.connected]
-            for connection in self._connections:
-                if connection.usable:
-                    return connection
-            if len(self._connections) < MAX_CONNECTIONS:
-                await self._connect()
-            else:
-                await asyncio.sleep(0.001)  # until one of many calls has ended
+    def _serve_queue(self) -> None:
+        """Begin what waits, as far as there is room; see to it that there will be more."""
+        while self._queue:
+            if not self._queue[0].wanted:
+                self._queue.popleft()
+                continue
+            connection = self._with_room()
+            if connection is None:
+                break
+            connection.begin(self._queue.popleft())
+        if not self._queue or self._connecting is not None or len(self._connections) >= MAX_CONNECTIONS:
+            return
+        if self._closed or not self._backoff.may_try(self._desk.loop.time()):
+            self._fail_queue(f"the upstream {self.address} cannot be reached")
+            return
+        self._connecting = self._desk.loop.create_task(self._connect())
 
     async def _connect(self) -> None:
-        """Open a connection; callers that come meanwhile wait for the same one."""
-        loop = asyncio.get_running_loop()
-        if self._connecting is None:
-            if loop.time() - self._failed_s < RECONNECT_PAUSE_S:
-                raise CallFailed(Status.UNAVAILABLE, f"the upstream {self.address} cannot be reached")
-            self._connecting = loop.create_task(self._open())
-            self._connecting.add_done_callback(self._connected)
         try:
-            await asyncio.shield(self._connecting)
-        except OSError as error:
-            self._failed_s = loop.time()
-            text = f"the upstream {self.address} cannot be reached: {error.strerror or error}"
-            raise CallFailed(Status.UNAVAILABLE, text) from error
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                connection = await self._open()
+        except (OSError, TimeoutError) as error:
+            self._connecting = None
+            self._backoff.failed(self._desk.loop.time())
+            reason = getattr(error, "strerror", None) or str(error) or f"no answer within {CONNECT_TIMEOUT_S:g} s"
+            self._fail_queue(f"the upstream {self.address} cannot be reached: {reason}")
+        else:
+            self._connecting = None
+            self._backoff.succeeded()
+            self._connections.append(connection)
+            self._changed(connection)
 
     async def _open(self) -> Outbound:
-        limits = Limits(connection_window=64 << 20, stream_window=4 << 20)  # what it may have on its way to us
-        _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: Outbound(str(self.address), limits, self._max_message_bytes),
-            self.address.bare_host,
-            self.address.port,
-            ssl=self._tls,
+        """A connection whose upstream has said what it takes; with TLS 1.3 it may refuse even after the handshake."""
+        _, connection = await self._desk.loop.create_connection(
+            self._outbound, self.address.bare_host, self.address.port, ssl=self._tls
         )
+        try:
+            await connection.settled()
+        except BaseException:
+            connection.abort()
+            raise
         return connection
 
-    def _connected(self, task: asyncio.Task[Outbound]) -> None:
-        self._connecting = None
-        if not task.cancelled() and task.exception() is None:
-            self._connections.append(task.result())
+    def _outbound(self) -> Outbound:
+        return Outbound(
+            str(self.address).encode(),
+            self._desk,
+            limits=LIMITS,
+            max_message_bytes=self._max_message_bytes,
+            held=self._held,
+            on_change=self._changed,
+            tls=self._tls is not None,
+        )
+
+    def _changed(self, connection: Outbound) -> None:
+        """A connection has more room than before, or will never have any again."""
+        if connection.retired:
+            if connection in self._connections:
+                self._connections.remove(connection)
+                self._retired.add(connection)
+            if not connection.calls:
+                self._retired.discard(connection)
+                connection.close()
+        if self._queue:
+            self._serve_queue()
+
+    def _fail_queue(self, reason: str) -> None:
+        queue, self._queue = self._queue, deque()
+        for caller in queue:
+            if caller.wanted:
+                caller.failed(CallFailed(Status.UNAVAILABLE, reason))
+
+
+class _Asked:
+    """A call of the proxy's own, or one that is passed on whole: a `Caller`."""
+
+    def __init__(
+        self, begin: Callable[[Caller], None], path: bytes, body: bytes, fields: list[Field], timeout_s: float
+    ) -> None:
+        self._begin = begin
+        self._loop = asyncio.get_running_loop()
+        self._until_s = self._loop.time() + timeout_s
+        self._path = path
+        self._body = body
+        self._fields = fields
+        self._leg: tuple[Leg, int] | None = None
+        self._tries = 1
+        self.answer: asyncio.Future[Answer] = self._loop.create_future()
+
+    @property
+    def wanted(self) -> bool:
+        return not self.answer.done()
+
+    def headers(self, authority: bytes, *, tls: bool) -> Headers:
+        return call_headers(self._path, authority, self._fields, self._until_s - self._loop.time(), tls=tls)
+
+    def begun(self, leg: Leg, stream_id: int) -> None:
+        self._leg = leg, stream_id
+        leg.send(stream_id, self._body, end=True)
+
+    def left(self, count: int) -> None:
+        pass
+
+    def answered(self, answer: Answer) -> None:
+        self._leg = None
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+    def failed(self, failure: CallFailed) -> None:
+        self._leg = None
+        if self.answer.done():
+            return
+        if failure.retryable and self._tries < MOST_TRIES:
+            self._tries += 1
+            self._begin(self)
+        else:
+            self.answer.set_exception(failure)
+
+    def leave(self) -> None:
+        """Nobody waits any more."""
+        if self._leg is not None:
+            leg, stream_id = self._leg
+            self._leg = None
+            leg.cancel(stream_id)
+        self.answer.cancel()

@@ -16,7 +16,7 @@ The theory, in the order of the files:
 ``budget``      floods: work that only costs is paid from a budget, which useful work fills again
 ``frames``      the rules of each frame as a table, and how frames are written
 ``reader``      bytes cut anywhere → frames; DATA is handed on as it comes, without a copy
-``hpack_decoder``, ``hpack_encoder``   header lists ↔ blocks of bytes
+``hpack_decoder``, ``hpack_encoder``, ``hpack_huffman``   header lists ↔ blocks of bytes
 ``headers``     what makes a header list a request, a response or trailers
 ``streams``     the states of a stream, and what each state makes of each frame, as tables
 ``flow``        windows
@@ -27,8 +27,9 @@ The theory, in the order of the files:
 
 and gRPC on top of it, which `Connection` does not know:
 
-``grpc_messages``  length-prefixed messages, cut anywhere
-``grpc_headers``   the header lists of a call: request, response, trailers; timeouts, metadata, percent-encoding
+``grpc_messages``  length-prefixed messages
+``grpc_headers``   which requests are gRPC's, timeouts, percent-encoding
+``grpc_ending``    how a call ends: trailers, and responses that consist of them
 ``grpc_status``    HTTP status and HTTP/2 error code → gRPC status
 
 A stream lives through these states; its identifier says who opened it (odd: the client; nobody pushes here).

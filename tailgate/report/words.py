@@ -8,6 +8,7 @@ OUTCOME_MEANING: dict[Outcome, str] = {
     Outcome.OK: "answered by its deadline",
     Outcome.OK_LATE: "answered after its deadline; the answer was passed on",
     Outcome.OK_LATE_DISCARDED: "the upstream's answer came after the deadline and was not passed on",
+    Outcome.DEFAULT_ANSWERED: "no answer by the deadline; the client was given the configured one instead",
     Outcome.EXPIRED_ON_ARRIVAL: "refused: its deadline had passed when it came",
     Outcome.DEADLINE_IN_FLIGHT: "no answer by the deadline",
     Outcome.SHED_QUEUE_FULL: "refused: too many requests in flight",

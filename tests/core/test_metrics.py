@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tailgate import __version__
 from tailgate.ledger import BASE_BUCKETS_S, Histogram, Ledger
-from tailgate.metrics import DEFINITIONS, Collector, Gauges, Snapshot
+from tailgate.metrics import DEFINITIONS, Collector, Gauges, Snapshot, TlsCounts
 from tailgate.observation import Observation
 from tailgate.outcome import Outcome
 
@@ -17,7 +17,18 @@ from tailgate.outcome import Outcome
 def scrape(ledger: Ledger) -> str:
     lag = Histogram((0.001,))
     lag.add(0.0005)
-    gauges = Gauges({"digits": 0.05}, {"127.0.0.1:8001": True}, trace_written=3, trace_dropped=1, loop_lag=lag)
+    gauges = Gauges(
+        {"digits": 0.05},
+        {"127.0.0.1:8001": True},
+        trace_written=3,
+        trace_dropped=1,
+        loop_lag=lag,
+        connections=7,
+        connection_ends={"client": 3, "stall_timeout": 1},
+        held_bytes=4096,
+        certificate_expiries_s={"server": 1.8e9},
+        tls={"server": TlsCounts(reloads=2, reload_failures=1, handshake_failures=5)},
+    )
     return generate_latest(Snapshot(Collector(ledger, lambda: gauges))).decode()
 
 

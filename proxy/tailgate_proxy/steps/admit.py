@@ -3,44 +3,64 @@
 from __future__ import annotations
 
 from tailgate.errors import Status
-from tailgate.outcome import Ending
-from tailgate_proxy.call import Metadata, Reply
+from tailgate.http2.events import Headers
+from tailgate.outcome import Ending, Mode
+from tailgate_proxy.call import Reply
 from tailgate_proxy.exchange import Exchange
-from tailgate_proxy.steps import Inner
 
-_PUSHBACK: Metadata = (("grpc-retry-pushback-ms", "100"),)
+_PUSHBACK: Headers = ((b"grpc-retry-pushback-ms", b"100"),)
 """Asks a retrying client for that much patience."""
 
 
 class Admit:
-    """Lets requests through while there is room and time."""
+    """Gates that know how much room there is.
+
+    Attributes:
+        draining: Set when the proxy is about to stop: everything is refused from then on.
+    """
 
     def __init__(self, max_in_flight: int) -> None:
-        """Let at most so many be in flight behind this step."""
+        """Let at most so many be in flight."""
         self._max_in_flight = max_in_flight
         self._in_flight = 0
         self.draining = False
-        """Set when the proxy is about to stop: everything is refused from then on."""
 
-    async def __call__(self, exchange: Exchange, inner: Inner) -> Reply:
-        """The inner reply, or the refusal."""
-        refusal = self._refusal(exchange)
-        if refusal is not None:
-            return refusal
-        self._in_flight += 1
-        try:
-            return await inner(exchange)
-        finally:
-            self._in_flight -= 1
-
-    def _refusal(self, exchange: Exchange) -> Reply | None:
+    def refuse_while_draining(self, _exchange: Exchange, _now_s: float) -> Reply | None:
+        """A proxy that is about to stop takes nothing new."""
         if self.draining:
             return Reply(Ending.DRAINING, Status.UNAVAILABLE, "the proxy is shutting down", trailers=_PUSHBACK)
-        if exchange.fault is not None:
-            return Reply(Ending.INVALID, exchange.fault.status, str(exchange.fault))
-        if exchange.deadline.expired_on_arrival:
-            return Reply(Ending.EXPIRED, Status.DEADLINE_EXCEEDED, "the deadline had passed when the request arrived")
+        return None
+
+    def refuse_beyond_room(self, exchange: Exchange, _now_s: float) -> Reply | None:
+        """Take a place among those in flight; `leave` gives it back."""
         if self._in_flight >= self._max_in_flight:
             message = f"{self._max_in_flight} requests are in flight, which is as many as this proxy takes"
             return Reply(Ending.SHED, Status.RESOURCE_EXHAUSTED, message, trailers=_PUSHBACK)
+        self._in_flight += 1
+        exchange.admitted = True
         return None
+
+    def leave(self, exchange: Exchange) -> None:
+        """A call has ended."""
+        if exchange.admitted:
+            exchange.admitted = False
+            self._in_flight -= 1
+
+
+def refuse_malformed(exchange: Exchange, _now_s: float) -> Reply | None:
+    """What is wrong with the headers, in words."""
+    if exchange.fault is not None:
+        return Reply(Ending.INVALID, exchange.fault.status, str(exchange.fault))
+    return None
+
+
+def refuse_expired(exchange: Exchange, now_s: float) -> Reply | None:
+    """A deadline that has passed already is the least urgent of all, not the most.
+
+    It may have passed although there was time, where the proxy could not look for longer than that.
+    """
+    if exchange.deadline.expired_on_arrival or (
+        exchange.route.mode is not Mode.OBSERVE and exchange.deadline.passed(now_s)
+    ):
+        return Reply(Ending.EXPIRED, Status.DEADLINE_EXCEEDED, "the deadline had passed when the request arrived")
+    return None

@@ -1,118 +1,138 @@
-"""Clients: every call whose headers reach the socket becomes a `Call`, stamped then, and gets its reply."""
+"""Clients: every call whose headers reach the socket becomes an ongoing call, stamped then, and gets its reply."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
-from tailgate.errors import InvalidRequest, Overloaded, RequestError, Status
-from tailgate.http2 import grpc_headers
+from tailgate.errors import Status
 from tailgate.http2.codes import ErrorCode, Role
 from tailgate.http2.events import (
+    ConnectionTerminated,
     DataReceived,
     Event,
-    Headers,
     HeadersReceived,
     Kind,
     StreamReset,
     WindowOpened,
 )
-from tailgate.http2.grpc_messages import MessageReader, frame_message
+from tailgate.http2.grpc_ending import trailers_only, write_ending
+from tailgate.http2.grpc_headers import RESPONSE, http_refusal
 from tailgate.http2.limits import Limits
-from tailgate.protocol.names import MODEL_INFER, SERVICE
-from tailgate_proxy.answer import Answer, CallFailed
-from tailgate_proxy.call import Call, Handler, Metadata
-from tailgate_proxy.wire.compression import ACCEPTED, decompress
-from tailgate_proxy.wire.held import Held
-from tailgate_proxy.wire.link import Link
+from tailgate_proxy.call import Arrival, Client, Ongoing, Reply
+from tailgate_proxy.compression import ACCEPTED
+from tailgate_proxy.held import Held
+from tailgate_proxy.patience import End, Patience, Standing
+from tailgate_proxy.wire.link import Desk, Link
 
-PassOn = Callable[[str, Call], Awaitable[Answer]]
-"""Answers a call other than ModelInfer by its path, or raises `RequestError` or `CallFailed`."""
+Serve = Callable[[bytes, Arrival, Client, int], Ongoing]
+"""Makes a call: of its path, how it arrived, who is to have the reply, and on which stream."""
 
-_STREAMING = f"/{SERVICE}/ModelStreamInfer"
+LEAST_BLIND_S = 0.005
+"""What is less is the ordinary length of a turn of the loop."""
+
+_CODES = {
+    End.SETTLE_TIMEOUT: ErrorCode.SETTINGS_TIMEOUT,
+    End.MIDWAY_TIMEOUT: ErrorCode.ENHANCE_YOUR_CALM,
+    End.TOO_MANY: ErrorCode.ENHANCE_YOUR_CALM,
+    End.TOO_MANY_OF_PEER: ErrorCode.ENHANCE_YOUR_CALM,
+}
+
+_REQUEST = Kind.REQUEST
+_OK = Status.OK
+_NOTHING = memoryview(b"")
 
 _log = logging.getLogger(__name__)
 
 
-class Body:
-    """The one message of a unary request, while it comes."""
-
-    def __init__(self, encoding: str, max_bytes: int, held: Held) -> None:
-        """Nothing has come yet; what comes counts as held until `release`."""
-        self._encoding = encoding
-        self._max_bytes = max_bytes
-        self._held = held
-        self._size = 0
-        self.ended = False
-        """Whether the client has said that nothing more comes."""
-        self._reader = MessageReader(max_bytes)
-        self._message: bytes | None = None
-        self._compressed = False
-        self._whole: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    async def receive(self) -> bytes:
-        """The message, once its stream has ended."""
-        return await self._whole
-
-    def feed(self, piece: memoryview, *, end: bool) -> None:
-        """Take a piece of the body; after a fault, what follows is dropped."""
-        self.ended = end
-        if self._whole.done():
-            return
-        try:
-            if not self._held.take(len(piece)):
-                raise Overloaded(f"the proxy holds {self._held.bytes} bytes of requests, about as many as it may")
-            self._size += len(piece)
-            for message in self._reader.feed(piece):
-                if self._message is not None:
-                    raise InvalidRequest("the request has more than one message; this call takes one")
-                self._message, self._compressed = message
-            if end:
-                self._whole.set_result(self._finish())
-        except RequestError as error:
-            self._whole.set_exception(error)
-            self._whole.exception()  # seen, also if the call has ended meanwhile
-
-    def release(self) -> None:
-        """The call has ended; what was held for it is free."""
-        self._held.give_back(self._size)
-        self._size = 0
-
-    def _finish(self) -> bytes:
-        if self._message is None or not self._reader.idle:
-            raise InvalidRequest("the request ended before its message was complete")
-        return decompress(self._message, self._encoding, self._max_bytes) if self._compressed else self._message
-
-
 class Inbound(Link):
-    """One client's connection."""
+    """One client's connection: a `Client` to the calls that come over it."""
 
     def __init__(
         self,
-        handler: Handler,
-        pass_on: PassOn,
+        serve: Serve,
+        desk: Desk,
         *,
         limits: Limits,
-        max_message_bytes: int,
         held: Held,
+        blind_s: Callable[[float], float],
+        patience: Patience,
+        on_made: Callable[[Inbound], End | None],
         on_lost: Callable[[Inbound], None],
     ) -> None:
-        """Serve ModelInfer by `handler` and the service's other unary methods by `pass_on`; say when it is over."""
-        super().__init__(Role.SERVER, limits)
+        """Serve by `serve`; say when it begins, and when it is over.
+
+        Args:
+            serve: Begins a call.
+            desk: Shared by all connections.
+            limits: Of the connection.
+            held: Bound of what waits in the proxy.
+            blind_s: For how long, at an instant, nobody had looked.
+            patience: How long it may keep us waiting.
+            on_made: Asked when the connection is made: why it cannot be taken, or None.
+            on_lost: Told when the connection is gone.
+        """
+        super().__init__(Role.SERVER, limits, desk)
+        self._serve = serve
         self._held = held
+        self._blind_s = blind_s
+        self._patience = patience
+        self._on_made = on_made
         self._on_lost = on_lost
-        self._handler = handler
-        self._pass_on = pass_on
-        self._max_message_bytes = max_message_bytes
-        self._bodies: dict[int, Body] = {}
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._midway_since_s: float | None = None
+        self.peer = ""
+        self.end = End.CLIENT
+        self._calls: dict[int, Ongoing] = {}
+        self._receiving: set[int] = set()  # streams whose request has not ended
+        self._answer_bytes = 0  # of answers that wait, counted as held
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the client, or turn it away."""
+        name = transport.get_extra_info("peername")
+        self.peer = str(name[0]) if isinstance(name, tuple) else ""
+        refusal = self._on_made(self)
+        super().connection_made(transport)
+        if refusal is not None:
+            self.end_for(refusal)
+
+    def check(self, now_s: float) -> None:
+        """To be called once a second: end the connection if it has kept us waiting for too long."""
+        if not self.http2.midway:
+            self._midway_since_s = None
+        elif self._midway_since_s is None:
+            self._midway_since_s = now_s
+        settled = self.http2.settings_acknowledged
+        standing = Standing(
+            self.made_s,
+            self.heard_s,
+            settled=settled,
+            midway_since_s=self._midway_since_s if settled else None,
+            waiting_since_s=self.waiting_since_s,
+            busy=self.busy,
+        )
+        end = self._patience.ends(standing, now_s)
+        if end is not None:
+            self.end_for(end)
+
+    def end_for(self, end: End) -> None:
+        """End the connection, for a reason; a client that does not read is not waited for."""
+        self.end = end
+        self.http2.go_away(_CODES.get(end, ErrorCode.NO_ERROR))
+        if end in (End.STALL_TIMEOUT, End.ANSWERS_HELD):
+            self.abort()
+        else:
+            self.close()
+
+    def broken(self, event: ConnectionTerminated) -> None:  # noqa: ARG002 — one reason is as good as another here
+        """It broke a rule."""
+        self.end = End.PROTOCOL
 
     @property
     def busy(self) -> bool:
         """Whether a call has not been answered in full."""
-        return bool(self._tasks or self._unsent)
+        return bool(self._calls or self._unsent)
 
     def pause_writing(self) -> None:
         """A client that does not read is not read from either: what it asks for would pile up as answers."""
@@ -129,110 +149,116 @@ class Inbound(Link):
     def handle(self, event: Event) -> None:
         """Calls begin, go on and end."""
         if isinstance(event, DataReceived):
-            body = self._bodies.get(event.stream_id)
-            if body is not None:
-                body.feed(event.data, end=event.end_stream)
-            self.http2.acknowledge(event.stream_id, len(event.data))
+            stream_id = event.stream_id
+            if event.end_stream:
+                self._receiving.discard(stream_id)
+            call = self._calls.get(stream_id)
+            if call is not None:
+                call.body(event.data, end=event.end_stream)
+            elif event.data:  # answered already: what still comes is dropped
+                self.http2.acknowledge(stream_id, len(event.data))
         elif isinstance(event, HeadersReceived):
-            self._begin(event) if event.kind is Kind.REQUEST else self._end_of_body(event.stream_id)
+            self._take_headers(event)
         elif isinstance(event, StreamReset):
             self._abandon(event.stream_id)
         elif isinstance(event, WindowOpened):
             self.send_unsent(event.stream_id)
 
-    def refuse_all(self, status: Status, message: str) -> None:
-        """Answer every call there is with this, and end its work."""
-        for stream_id, task in list(self._tasks.items()):
-            task.cancel()
-            self._answer(stream_id, status, message, b"", ())
+    def stop_all(self) -> None:
+        """Answer every call there is, for the proxy stops."""
+        for call in list(self._calls.values()):
+            call.stop()
 
     def lost(self) -> None:
         """Nobody is left to answer."""
         self._on_lost(self)
-        for stream_id in list(self._tasks):
+        self._held.give_back(self._answer_bytes)
+        self._answer_bytes = 0
+        for stream_id in list(self._calls):
             self._abandon(stream_id)
 
+    def progress(self, stream_id: int, count: int) -> None:  # noqa: ARG002 — of answers, all alike
+        """So much of the answers has left."""
+        self._answer_bytes -= count
+        self._held.give_back(count)
+
+    # -- a Client ------------------------------------------------------------------------------------------------------
+
+    def taken(self, stream_id: int, count: int) -> None:
+        """So much of a body is no longer held: the client may send as much more."""
+        self.http2.acknowledge(stream_id, count)
+        if not self._flush_planned:
+            self.flush_soon()
+
+    def answer(self, stream_id: int, reply: Reply) -> None:
+        """Put a reply on its stream."""
+        self._calls.pop(stream_id, None)
+        self.http2.acknowledge_all(stream_id)
+        if reply.status is not _OK:
+            headers = trailers_only(reply.status, reply.message, reply.trailers)
+            if reply.status is Status.UNIMPLEMENTED:
+                headers += ((b"grpc-accept-encoding", ACCEPTED),)
+            self.http2.send_headers(stream_id, headers, end_stream=True)
+        else:
+            self.http2.send_headers(stream_id, RESPONSE)
+            body = reply.body
+            waits = len(body) - self.send(stream_id, body, trailers=write_ending(_OK, "", reply.trailers))
+            if waits:
+                self._hold_answer(stream_id, waits)
+        if stream_id in self._receiving:
+            self._receiving.discard(stream_id)
+            if stream_id not in self._unsent:
+                # Answered before the request was complete: the client may stop sending.
+                self.http2.reset(stream_id, ErrorCode.NO_ERROR)
+        if not self._flush_planned:
+            self.flush_soon()
+
+    # -- inner ---------------------------------------------------------------------------------------------------------
+
+    def _take_headers(self, event: HeadersReceived) -> None:
+        if event.kind is _REQUEST:
+            self._begin(event)
+            return
+        self._receiving.discard(event.stream_id)
+        call = self._calls.get(event.stream_id)
+        if call is not None:  # trailers of a request: they say nothing to us, but that it has ended
+            call.body(_NOTHING, end=True)
+
     def _begin(self, event: HeadersReceived) -> None:
-        arrival_s, stream_id = self._loop.time(), event.stream_id
-        refusal = grpc_headers.http_refusal(event.headers)
+        stream_id, headers = event.stream_id, event.headers
+        fields = dict(headers)
+        refusal = http_refusal(fields)
         if refusal is not None:
             self.http2.send_headers(stream_id, ((b":status", b"%d" % refusal),), end_stream=True)
             return
-        try:
-            head = grpc_headers.read_request(event.headers)
-        except InvalidRequest as error:
-            self._refuse(stream_id, error.status, str(error))
-            return
-        body = Body(head.encoding, self._max_message_bytes, self._held)
-        self._bodies[stream_id] = body
-        if event.end_stream:
-            body.feed(memoryview(b""), end=True)
-        call = Call(body.receive, head.metadata, arrival_s, time.time(), head.timeout)
-        if head.path == MODEL_INFER:
-            work = self._infer(stream_id, call)
-        elif head.path.startswith(f"/{SERVICE}/") and head.path != _STREAMING:
-            work = self._other(stream_id, head.path, call)
+        if not event.end_stream:
+            self._receiving.add(stream_id)
+        # The message may have lain at the socket for as long as nobody looked. A client's patience is counted from its
+        # sending, so the earliest instant counts: nothing is delivered as in time that may not have been.
+        blind_s = self._blind_s(self.heard_s)
+        if blind_s < LEAST_BLIND_S:
+            blind_s = 0.0
+        arrival = Arrival(headers, self.heard_s - blind_s, time.time() - blind_s)
+        call = self._serve(fields.get(b":path", b""), arrival, self, stream_id)
+        self._calls[stream_id] = call
+        call.arrive()
+        if event.end_stream and stream_id in self._calls:
+            call.body(_NOTHING, end=True)
+
+    def _hold_answer(self, stream_id: int, count: int) -> None:
+        """Part of an answer has to wait for its client. Where there is no room for that, the client has to go: it is
+        one that asks, and does not read.
+        """
+        if self._held.take(count):
+            self._answer_bytes += count
         else:
-            del self._bodies[stream_id]
-            self._refuse(stream_id, Status.UNIMPLEMENTED, f"{head.path} is not offered here")
-            return
-        self._tasks[stream_id] = self._loop.create_task(work)
-
-    def _end_of_body(self, stream_id: int) -> None:
-        body = self._bodies.get(stream_id)
-        if body is not None:  # trailers of a request: they say nothing to us, but that it has ended
-            body.feed(memoryview(b""), end=True)
-
-    async def _infer(self, stream_id: int, call: Call) -> None:
-        reply = await self._handler(call)
-        self._answer(stream_id, reply.status, reply.message, reply.body, reply.trailers)
-
-    async def _other(self, stream_id: int, path: str, call: Call) -> None:
-        try:
-            answer = await self._pass_on(path, call)
-        except RequestError as error:
-            self._answer(stream_id, error.status, str(error), b"", ())
-        except CallFailed as failure:
-            self._answer(stream_id, failure.status, failure.message, b"", failure.trailers)
-        else:
-            self._answer(stream_id, Status.OK, "", answer.body, answer.trailers)
-
-    def _answer(self, stream_id: int, status: Status, message: str, body: bytes, metadata: Metadata) -> None:
-        """Put a reply on its stream."""
-        request = self._bodies.pop(stream_id)
-        request.release()
-        del self._tasks[stream_id]
-        if status is not Status.OK:
-            self._refuse(stream_id, status, message, metadata)
-            if not request.ended:
-                # Answered before the request was complete: the client may stop sending.
-                self.http2.reset(stream_id, ErrorCode.NO_ERROR)
-        else:
-            self.http2.send_headers(stream_id, grpc_headers.RESPONSE)
-            self.send_body(stream_id, frame_message(body), _trailers(status, message, metadata))
-        self.flush_soon()
-
-    def _refuse(self, stream_id: int, status: Status, message: str, metadata: Metadata = ()) -> None:
-        headers = grpc_headers.RESPONSE + _trailers(status, message, metadata)
-        if status is Status.UNIMPLEMENTED:
-            headers += ((b"grpc-accept-encoding", ACCEPTED),)
-        self.http2.send_headers(stream_id, headers, end_stream=True)
-        self.flush_soon()
+            self.forget(stream_id)
+            _log.warning("a client does not read its answers, and there is no room to keep them; it is cut off")
+            self._loop.call_soon(self.end_for, End.ANSWERS_HELD)
 
     def _abandon(self, stream_id: int) -> None:
-        self.forget(stream_id)
-        body, task = self._bodies.pop(stream_id, None), self._tasks.pop(stream_id, None)
-        if body is not None:
-            body.release()
-        if task is not None:
-            # Not at once: a call whose headers and reset come together must have begun, or nobody would book it.
-            self._loop.call_soon(task.cancel)
-
-
-def _trailers(status: Status, message: str, metadata: Metadata) -> Headers:
-    """Trailers; metadata that cannot be sent, which an upstream may have let through, is left out."""
-    try:
-        return grpc_headers.trailers(status, message, metadata)
-    except InvalidRequest as error:
-        _log.warning("trailing metadata left out: %s", error)
-        return grpc_headers.trailers(status, message)
+        self.progress(stream_id, self.forget(stream_id))
+        self._receiving.discard(stream_id)
+        call = self._calls.pop(stream_id, None)
+        if call is not None:
+            call.client_left()

@@ -1,9 +1,16 @@
-"""One HTTP/2 connection over an asyncio transport: bytes read go in, events come out; written is once a turn."""
+"""One HTTP/2 connection over an asyncio transport: bytes read go in, events come out; written is once a turn.
+
+All connections of a proxy read into one buffer, for each read is dealt with before the next. So a body that is passed
+on is never copied into an object of its own: its pieces are views of the buffer, and go from there into what the other
+connection writes. A connection that was given such a view is *lent* it, and has to have done with it before the buffer
+is read into again; that is what `Desk.settle` sees to.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import deque
 from typing import cast
 
 from tailgate.http2.codes import Role
@@ -14,19 +21,91 @@ from tailgate.http2.limits import Limits
 FORGIVE_S = 1.0
 """How often the budgets against floods are filled."""
 
+PAUSE_S = 0.0005
+"""A loop that did nothing for so long was waiting for its sockets."""
 
-class Link(asyncio.Protocol, ABC):
+READ_BYTES = 256 * 1024
+WRITE_AT_ONCE = 64 * 1024
+"""What is more than this is written before the end of the turn, rather than copied to be kept until then."""
+
+
+class Desk:
+    """What the connections of one event loop share.
+
+    Attributes:
+        loop: The loop.
+        buffer: What is read into.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Nothing is lent."""
+        self.loop = loop
+        self.buffer = memoryview(bytearray(READ_BYTES))
+        self._borrowers: list[Link] = []
+        self._to_write: list[Link] = []
+        self._turns_s = (loop.time(), loop.time())
+        self._active_s = 0.0
+
+    def write_soon(self, link: Link) -> None:
+        """Have a connection write at the end of this turn of the loop."""
+        if not self._to_write:
+            self.loop.call_soon(self._write)
+        self._to_write.append(link)
+
+    def blind_s(self, now_s: float) -> float:
+        """For how long before now nobody may have looked at the sockets: since the turn before this one began, if the
+        loop has not paused since.
+        """
+        return now_s - self._turns_s[0] if now_s - self._active_s < PAUSE_S else 0.0
+
+    def _write(self) -> None:
+        links, self._to_write = self._to_write, []
+        for link in links:
+            link.write()
+        self._active_s = now_s = self.loop.time()
+        self._turns_s = self._turns_s[1], now_s
+
+    def lend(self, link: Link) -> None:
+        """A connection was given a view of the buffer to send."""
+        self._borrowers.append(link)
+
+    def settle(self) -> None:
+        """The buffer is about to be read into again."""
+        if self._borrowers:
+            for link in self._borrowers:
+                link.settle()
+            self._borrowers.clear()
+        self._active_s = self.loop.time()
+
+
+class _Unsent:
+    """What waits for room on a stream."""
+
+    __slots__ = ("bytes", "end", "pieces", "since_s", "trailers")
+
+    def __init__(self, since_s: float) -> None:
+        self.pieces: deque[memoryview] = deque()
+        self.bytes = 0
+        self.end = False
+        self.trailers: Headers | None = None
+        self.since_s = since_s
+
+
+class Link(asyncio.BufferedProtocol, ABC):
     """What both roles share. A subclass handles the events."""
 
-    def __init__(self, role: Role, limits: Limits) -> None:
+    def __init__(self, role: Role, limits: Limits, desk: Desk) -> None:
         """Before the connection is made."""
         self.http2 = Connection(role, limits)
-        self._loop = asyncio.get_running_loop()
+        self._desk = desk
+        self._loop = desk.loop
         self._transport: asyncio.Transport | None = None
         self._flush_planned = False
+        self._borrowing = False
         self._paused = False
-        self._forgiven_s = self._loop.time()
-        self._unsent: dict[int, tuple[memoryview, Headers | None]] = {}
+        self._ready: list[bytes] = []  # taken from the connection, to be written at the end of the turn
+        self._unsent: dict[int, _Unsent] = {}
+        self.made_s = self.heard_s = self._forgiven_s = self._loop.time()
 
     @abstractmethod
     def handle(self, event: Event) -> None:
@@ -36,28 +115,53 @@ class Link(asyncio.Protocol, ABC):
     def lost(self) -> None:
         """The connection is gone, however that came about."""
 
-    # -- asyncio.Protocol ----------------------------------------------------------------------------------------------
+    def broken(self, event: ConnectionTerminated) -> None:
+        """The peer broke a rule that ends the connection."""
+
+    @abstractmethod
+    def progress(self, stream_id: int, count: int) -> None:
+        """So much has left of what waited on a stream."""
+
+    # -- asyncio.BufferedProtocol --------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Say what opens the connection."""
+        """Say what opens the connection. A peer that speaks TLS but did not agree on HTTP/2 there speaks something else
+        (RFC 9113 §3.2).
+        """
         self._transport = cast(asyncio.Transport, transport)
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None and tls.selected_alpn_protocol() != "h2":
+            self.abort()
+            return
         self.flush_soon()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 — asyncio's signature
+        """Where the next bytes go."""
+        return self._desk.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Hand every event on; what they give to send leaves at the end of the turn."""
-        now_s = self._loop.time()
+        self.heard_s = now_s = self._loop.time()
         if now_s - self._forgiven_s >= FORGIVE_S:
             self._forgiven_s = now_s
             self.http2.forgive()
-        for event in self.http2.receive(data):
+        for event in self.http2.receive(self._desk.buffer[:nbytes]):
             self.handle(event)
-            if isinstance(event, ConnectionTerminated):
+            if type(event) is ConnectionTerminated:
+                self.broken(event)
                 self.close()
-        self.flush_soon()
+        self._desk.settle()
+        if not self._flush_planned:
+            self.flush_soon()
+
+    def eof_received(self) -> bool:
+        """The peer will say no more; nor do we."""
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 — asyncio's signature
         """The end."""
         self._transport = None
+        self._ready.clear()
         self._unsent.clear()
         self.lost()
 
@@ -77,39 +181,77 @@ class Link(asyncio.Protocol, ABC):
         """Whether there is somebody to talk to."""
         return self._transport is not None and not self._transport.is_closing() and not self.http2.terminated
 
-    def send_body(self, stream_id: int, body: bytes, trailers: Headers | None) -> None:
-        """Send a body, as fast as windows and the peer's reading allow; then trailers, or without them the end."""
-        self._unsent[stream_id] = (memoryview(body), trailers)
-        self.send_unsent(stream_id)
+    @property
+    def waiting_since_s(self) -> float | None:
+        """Since when something waits for the peer to make room without any having left; None where nothing does."""
+        return min((unsent.since_s for unsent in self._unsent.values()), default=None)
+
+    def send(
+        self, stream_id: int, data: bytes | memoryview, *, end: bool = False, trailers: Headers | None = None
+    ) -> int:
+        """Send a piece of a body, which may change as soon as this returns; returns how much of it has left.
+
+        The rest is kept, and `progress` says when it goes. With trailers the stream ends after them.
+        """
+        size = len(data)
+        unsent = self._unsent.get(stream_id)
+        if unsent is None and not self._paused:
+            sent = self.http2.send_data(stream_id, data, end_stream=end)
+            if not self._borrowing and sent and type(data) is memoryview:
+                self._borrowing = True
+                self._desk.lend(self)
+            if sent == size:
+                if trailers is not None:
+                    self.http2.send_headers(stream_id, trailers, end_stream=True)
+                if not self._flush_planned:
+                    self.flush_soon()
+                return sent
+        else:
+            sent = 0
+        if unsent is None:
+            unsent = self._unsent[stream_id] = _Unsent(self._loop.time())
+        rest = memoryview(data)[sent:]
+        unsent.pieces.append(memoryview(bytes(rest)) if type(data) is memoryview else rest)
+        unsent.bytes += size - sent
+        unsent.end, unsent.trailers = end, trailers
+        if sent:
+            self.flush_soon()
+        return sent
 
     def send_unsent(self, stream_id: int) -> None:
-        """Go on with one stream that waits for room, or with 0 with all."""
+        """Go on with one stream that waits for room, or with 0 with all, those that came first before the others."""
         for waiting in list(self._unsent) if stream_id == 0 else [stream_id] if stream_id in self._unsent else []:
             if self._paused:
                 break
-            rest, trailers = self._unsent[waiting]
-            taken = self.http2.send_data(waiting, rest, end_stream=trailers is None)
-            if taken < len(rest):
-                self._unsent[waiting] = (rest[taken:], trailers)
-                continue
-            del self._unsent[waiting]
-            if trailers is not None:
-                self.http2.send_headers(waiting, trailers, end_stream=True)
+            unsent = self._unsent.get(waiting)
+            if unsent is not None:
+                self._go_on(waiting, unsent)
         self.flush_soon()
 
-    def forget(self, stream_id: int) -> None:
-        """Nothing more is to be sent on a stream."""
-        self._unsent.pop(stream_id, None)
+    def forget(self, stream_id: int) -> int:
+        """Nothing more is to be sent on a stream; returns how much of what waited is dropped."""
+        unsent = self._unsent.pop(stream_id, None)
+        return 0 if unsent is None else unsent.bytes
 
     def flush_soon(self) -> None:
         """Write what there is to send at the end of this turn of the loop, all in one."""
         if not self._flush_planned:
             self._flush_planned = True
-            self._loop.call_soon(self._flush)
+            self._desk.write_soon(self)
+
+    def settle(self) -> None:
+        """Have done with what is lent."""
+        self._borrowing = False
+        data = self.http2.data_to_send()
+        self._ready.append(data)
+        if len(data) >= WRITE_AT_ONCE:
+            self.write()
+        else:
+            self.flush_soon()
 
     def close(self) -> None:
         """Send what is left and close."""
-        self._flush()
+        self.write()
         if self._transport is not None:
             self._transport.close()
 
@@ -118,10 +260,35 @@ class Link(asyncio.Protocol, ABC):
         if self._transport is not None:
             self._transport.abort()
 
-    def _flush(self) -> None:
+    def _go_on(self, stream_id: int, unsent: _Unsent) -> None:
+        left, pieces = 0, unsent.pieces
+        while pieces:
+            piece = pieces[0]
+            last = len(pieces) == 1
+            sent = self.http2.send_data(stream_id, piece, end_stream=unsent.end and last)
+            left += sent
+            if sent < len(piece):
+                pieces[0] = piece[sent:]
+                break
+            pieces.popleft()
+        if not pieces:
+            del self._unsent[stream_id]
+            if unsent.trailers is not None:
+                self.http2.send_headers(stream_id, unsent.trailers, end_stream=True)
+        if left:
+            unsent.bytes -= left
+            unsent.since_s = self._loop.time()
+            self.progress(stream_id, left)
+
+    def write(self) -> None:
+        """Write what there is to send."""
         self._flush_planned = False
         if self._transport is None or self._transport.is_closing():
             return
         data = self.http2.data_to_send()
+        if self._ready:
+            self._ready.append(data)
+            data = b"".join(self._ready) if len(self._ready) > 1 else self._ready[0]
+            self._ready.clear()
         if data:
             self._transport.write(data)

@@ -1,166 +1,249 @@
-"""One connection to an upstream: unary calls in bytes, as many at once as the upstream allows."""
+"""One connection to an upstream: as many calls at once as the upstream allows."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+import math
+import socket
+from collections.abc import Callable
 
-from tailgate.errors import RequestError, Status
-from tailgate.http2 import grpc_headers
+from tailgate.errors import Status
 from tailgate.http2.codes import ErrorCode, Role
 from tailgate.http2.events import (
+    ConnectionTerminated,
     DataReceived,
     Event,
+    GoAwayReceived,
     Headers,
     HeadersReceived,
     Kind,
-    PingAcknowledged,
+    SettingsChanged,
     StreamReset,
     WindowOpened,
 )
-from tailgate.http2.grpc_messages import MessageReader, frame_message
+from tailgate.http2.grpc_ending import read_ending
+from tailgate.http2.grpc_messages import PREFIX_BYTES
 from tailgate.http2.grpc_status import status_of_reset
 from tailgate.http2.limits import Limits
-from tailgate_proxy.answer import Answer, CallFailed
-from tailgate_proxy.call import Metadata
-from tailgate_proxy.wire.link import Link
+from tailgate_proxy.call import Answer, Caller, CallFailed
+from tailgate_proxy.held import Held
+from tailgate_proxy.wire.link import Desk, Link
 
-PING_AFTER_S = 1.0
+PING_AFTER_S = 0.5
 """An upstream that owes answers and says nothing for so long is asked whether it is there ..."""
-PING_TIMEOUT_S = 2.0
-"""... and is given up if it does not say so within this."""
+PING_TIMEOUT_S = 1.0
+"""... and is given up if it does not say so within this: with `LOOK_S`, two seconds in all."""
+LOOK_S = 0.25
+"""How often that is looked at."""
+MOST_PINGS = 3
+"""So many pings without an answer to a call between them, each after twice the silence of the one before: gRPC's own
+servers end a connection at the fourth within five minutes ("too_many_pings"). A host that vanishes later is found by
+the kernel's keepalive, a process that hangs later at the deadlines of its calls."""
+
+_KEEPALIVE = (
+    (socket.TCP_KEEPIDLE, 1),
+    (socket.TCP_KEEPINTVL, 1),
+    (socket.TCP_KEEPCNT, 2),
+    (socket.TCP_USER_TIMEOUT, 2000),  # milliseconds that what was sent may go without an acknowledgement
+)
+
+_INFORMATIONAL, _RESPONSE = Kind.INFORMATIONAL, Kind.RESPONSE
+_HTTP_OK = (b":status", b"200")
 
 
-@dataclass(slots=True)
 class _Waiting:
-    """A call that waits for its answer."""
+    """A call that waits for its answer, and what has come of it: one message, with its prefix."""
 
-    reader: MessageReader
-    answer: asyncio.Future[Answer]
-    message: bytes | None = None
-    problem: str = ""
-    headers: Headers = field(default=())
+    __slots__ = ("bytes", "caller", "http_error", "pieces")
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+        self.pieces: list[bytes] = []
+        self.bytes = 0
+        self.http_error: Headers | None = None  # of a response that is none of gRPC's
 
 
 class Outbound(Link):
-    """One connection, with the calls that are on it."""
+    """One connection, with the calls that are on it: a `Leg` to each of them."""
 
-    def __init__(self, authority: str, limits: Limits, max_message_bytes: int) -> None:
-        """Before it is connected."""
-        super().__init__(Role.CLIENT, limits)
+    def __init__(
+        self,
+        authority: bytes,
+        desk: Desk,
+        *,
+        limits: Limits,
+        max_message_bytes: int,
+        held: Held,
+        on_change: Callable[[Outbound], None],
+        tls: bool = False,
+    ) -> None:
+        """Before it is connected; `on_change` is told when there may be room for another call, or none ever more."""
+        super().__init__(Role.CLIENT, limits, desk)
         self._authority = authority
-        self._max_message_bytes = max_message_bytes
+        self._tls = tls
+        self._max_answer_bytes = max_message_bytes + PREFIX_BYTES
+        self._held = held
+        self._on_change = on_change
         self._waiting: dict[int, _Waiting] = {}
-        self._heard_s = self._loop.time()
+        self._settled: asyncio.Future[None] = self._loop.create_future()
         self._pinged_s: float | None = None
+        self._pings = 0
+        self._room: float = math.inf  # calls at once: fewer than the upstream's limit after it refused one all the same
         self._watch: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Have the kernel watch for a host that vanishes: it looks after a second, and gives up two later."""
+        connected: socket.socket | None = transport.get_extra_info("socket")
+        if connected is not None and connected.family in (socket.AF_INET, socket.AF_INET6):
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in _KEEPALIVE:
+                connected.setsockopt(socket.IPPROTO_TCP, option, value)
+        super().connection_made(transport)
 
     @property
     def usable(self) -> bool:
         """Whether another call can be begun on it."""
-        return self.connected and self.http2.can_open
+        return len(self._waiting) < self._room and self.connected and self.http2.can_open
 
-    async def call(self, method: str, body: bytes, timeout_s: float, metadata: Metadata) -> Answer:
-        """One call. If the caller is cancelled, so is the call at the upstream.
+    @property
+    def calls(self) -> int:
+        """How many are on it."""
+        return len(self._waiting)
+
+    async def settled(self) -> None:
+        """Wait until the upstream has said what it takes: before that, calls might be more than it takes.
 
         Raises:
-            CallFailed: It did not end with OK.
+            ConnectionError: The connection broke before.
         """
-        try:
-            headers = grpc_headers.request_headers(method, self._authority, timeout_s, metadata)
-        except RequestError as error:
-            raise CallFailed(error.status, str(error)) from error
-        stream_id = self.http2.open_stream(headers)
-        waiting = _Waiting(MessageReader(self._max_message_bytes), self._loop.create_future())
-        self._waiting[stream_id] = waiting
-        self.send_body(stream_id, frame_message(body), None)
-        if self._watch is None:
-            self._heard_s = self._loop.time()
-            self._watch = self._loop.call_later(PING_AFTER_S, self._look)
-        try:
-            return await waiting.answer
-        finally:
-            if self._waiting.pop(stream_id, None) is not None:  # no answer came: it is not wanted any more
-                self.forget(stream_id)
-                self.http2.reset(stream_id, ErrorCode.CANCEL)
-                self.flush_soon()
+        await self._settled
 
-    def data_received(self, data: bytes) -> None:
-        """The upstream lives."""
-        self._heard_s = self._loop.time()
-        super().data_received(data)
+    @property
+    def retired(self) -> bool:
+        """Whether no call can ever be begun on it again."""
+        return not self.connected or self.http2.retired
+
+    def begin(self, caller: Caller) -> None:
+        """Begin a call; to be asked only of a usable connection."""
+        stream_id = self.http2.open_stream(caller.headers(self._authority, tls=self._tls))
+        self._waiting[stream_id] = _Waiting(caller)
+        if self._watch is None:
+            self.heard_s = self._loop.time()
+            self._watch = self._loop.call_later(LOOK_S, self._look)
+        if not self._flush_planned:
+            self.flush_soon()
+        caller.begun(self, stream_id)
+
+    def cancel(self, stream_id: int) -> None:
+        """Nobody wants the answer any more."""
+        if self._drop(stream_id) is not None:
+            self.http2.reset(stream_id, ErrorCode.CANCEL)
+            self.flush_soon()
+            self._on_change(self)
 
     def handle(self, event: Event) -> None:
         """Answers come, or the reasons why not."""
-        if isinstance(event, DataReceived):
-            self._take_data(event)
-        elif isinstance(event, HeadersReceived):
+        if isinstance(event, HeadersReceived):
             self._take_headers(event)
+        elif isinstance(event, DataReceived):
+            self._take_data(event)
         elif isinstance(event, StreamReset):
-            status = status_of_reset(event.code)
             text = event.reason or f"the upstream reset the stream with code {event.code}"
+            status = status_of_reset(event.code)
+            if event.retryable or event.code == ErrorCode.ENHANCE_YOUR_CALM:
+                self._room = max(len(self._waiting) - 1, 1)
             self._fail(event.stream_id, CallFailed(status, text, retryable=event.retryable))
         elif isinstance(event, WindowOpened):
             self.send_unsent(event.stream_id)
-        elif isinstance(event, PingAcknowledged):
-            self._pinged_s = None
+        elif isinstance(event, SettingsChanged | GoAwayReceived | ConnectionTerminated):
+            if not self._settled.done():
+                self._settled.set_result(None)
+            self._on_change(self)
+
+    def progress(self, stream_id: int, count: int) -> None:
+        """So much of a body has left."""
+        waiting = self._waiting.get(stream_id)
+        if waiting is not None:
+            waiting.caller.left(count)
 
     def lost(self) -> None:
         """Whoever waits, waits in vain."""
         if self._watch is not None:
             self._watch.cancel()
+        if not self._settled.done():
+            self._settled.set_exception(ConnectionError("it closed the connection before it said what it takes"))
+            self._settled.exception()  # seen, also where nobody waits any more
         for stream_id in list(self._waiting):
             self._fail(stream_id, CallFailed(Status.UNAVAILABLE, "the connection to the upstream broke"))
+        self._on_change(self)
+
+    # -- inner ---------------------------------------------------------------------------------------------------------
 
     def _take_headers(self, event: HeadersReceived) -> None:
-        waiting = self._waiting.get(event.stream_id)
-        if waiting is None or event.kind is Kind.INFORMATIONAL:
-            return
-        if event.kind is Kind.RESPONSE:
-            waiting.headers = event.headers
-        if event.end_stream:
-            self._finish(event.stream_id, waiting, event.headers)
+        self._pings = 0
+        if event.end_stream and event.kind is not _INFORMATIONAL:
+            self._finish(event.stream_id, event.headers)
+        elif event.kind is _RESPONSE and event.headers[0] != _HTTP_OK:
+            waiting = self._waiting.get(event.stream_id)
+            if waiting is not None:
+                waiting.http_error = event.headers
 
     def _take_data(self, event: DataReceived) -> None:
-        waiting = self._waiting.get(event.stream_id)
-        if waiting is not None:
-            try:
-                for message in waiting.reader.feed(event.data):
-                    if waiting.message is not None or message.compressed:
-                        waiting.problem = "the upstream's answer is not one plain message"
-                    waiting.message = message.data
-            except RequestError as error:
-                self._drop(event.stream_id, CallFailed(error.status, f"the upstream's answer: {error}"))
-        self.http2.acknowledge(event.stream_id, len(event.data))
-        if event.end_stream and event.stream_id in self._waiting:
-            self._fail(event.stream_id, CallFailed(Status.INTERNAL, "the upstream's answer has no status"))
-
-    def _finish(self, stream_id: int, waiting: _Waiting, headers: Headers) -> None:
-        try:
-            ending = grpc_headers.read_ending(headers)
-        except RequestError as error:
-            self._fail(stream_id, CallFailed(Status.INTERNAL, f"the upstream's trailers: {error}"))
+        stream_id, size = event.stream_id, len(event.data)
+        waiting = self._waiting.get(stream_id)
+        self.http2.acknowledge(stream_id, size)
+        if waiting is None:
             return
-        if ending.status is not Status.OK:
-            self._fail(stream_id, CallFailed(ending.status, ending.message, ending.metadata))
-        elif waiting.message is None or waiting.problem or not waiting.reader.idle:
-            problem = waiting.problem or "the upstream's answer has no complete message"
-            self._fail(stream_id, CallFailed(Status.INTERNAL, problem))
+        waiting.bytes += size
+        if waiting.bytes > self._max_answer_bytes:
+            waiting.bytes -= size
+            text = f"the upstream's answer has more than {self._max_answer_bytes - PREFIX_BYTES} bytes"
+            self._give_up(stream_id, CallFailed(Status.RESOURCE_EXHAUSTED, text))
+        elif not self._held.take(size):
+            waiting.bytes -= size
+            text = f"the proxy holds {self._held.bytes} bytes, about as many as it may (--max-held-mib)"
+            self._give_up(stream_id, CallFailed(Status.RESOURCE_EXHAUSTED, text))
         else:
-            del self._waiting[stream_id]
-            if not waiting.answer.done():
-                waiting.answer.set_result(Answer(waiting.message, ending.metadata))
+            waiting.pieces.append(bytes(event.data))
+            if event.end_stream:
+                self._fail(stream_id, _without_trailers(waiting.http_error))
 
-    def _drop(self, stream_id: int, failure: CallFailed) -> None:
+    def _finish(self, stream_id: int, headers: Headers) -> None:
+        waiting = self._drop(stream_id)
+        if waiting is None:
+            return
+        pieces, caller = waiting.pieces, waiting.caller
+        ending = read_ending(headers)
+        if ending.status is not Status.OK:
+            caller.failed(CallFailed(ending.status, ending.message, ending.fields))
+        else:
+            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            if len(body) < PREFIX_BYTES or body[0] or int.from_bytes(body[1:PREFIX_BYTES]) != len(body) - PREFIX_BYTES:
+                caller.failed(CallFailed(Status.INTERNAL, "the upstream's answer is not one plain message"))
+            else:
+                caller.answered(Answer(body, ending.fields))
+        self._room += 1
+        self._on_change(self)
+
+    def _give_up(self, stream_id: int, failure: CallFailed) -> None:
         """End a call that the upstream has not ended."""
-        self._fail(stream_id, failure)
         self.http2.reset(stream_id, ErrorCode.CANCEL)
+        self._fail(stream_id, failure)
 
     def _fail(self, stream_id: int, failure: CallFailed) -> None:
-        self.forget(stream_id)
+        waiting = self._drop(stream_id)
+        if waiting is not None:
+            waiting.caller.failed(failure)
+            self._on_change(self)
+
+    def _drop(self, stream_id: int) -> _Waiting | None:
+        """Forget a call; what was held for its answer is free."""
+        if self._unsent:
+            self.forget(stream_id)
         waiting = self._waiting.pop(stream_id, None)
-        if waiting is not None and not waiting.answer.done():
-            waiting.answer.set_exception(failure)
+        if waiting is not None:
+            self._held.give_back(waiting.bytes)
+        return waiting
 
     def _look(self) -> None:
         """Whether the upstream is still there; looked at for as long as it owes an answer."""
@@ -169,13 +252,23 @@ class Outbound(Link):
             self._pinged_s = None
             return
         now_s = self._loop.time()
-        if self._pinged_s is not None and now_s - self._pinged_s >= PING_TIMEOUT_S and self._heard_s < self._pinged_s:
-            self.abort()
-            return
-        if self._pinged_s is None and now_s - self._heard_s >= PING_AFTER_S:
+        if self._pinged_s is not None:
+            if self.heard_s >= self._pinged_s:
+                self._pinged_s = None
+            elif now_s - self._pinged_s >= PING_TIMEOUT_S:
+                self.abort()
+                return
+        elif self._pings < MOST_PINGS and now_s - self.heard_s >= PING_AFTER_S * 2**self._pings:
+            self._pings += 1
             self._pinged_s = now_s
             self.http2.ping()
             self.flush_soon()
-        elif self._pinged_s is not None and self._heard_s >= self._pinged_s:
-            self._pinged_s = None
-        self._watch = self._loop.call_later(PING_AFTER_S, self._look)
+        self._watch = self._loop.call_later(LOOK_S, self._look)
+
+
+def _without_trailers(http_error: Headers | None) -> CallFailed:
+    """How a call failed whose response ended as no response of gRPC's does."""
+    if http_error is None:
+        return CallFailed(Status.INTERNAL, "the upstream's answer has no status")
+    ending = read_ending(http_error)
+    return CallFailed(ending.status, f"the upstream answered with {ending.message}")

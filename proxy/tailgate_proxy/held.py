@@ -1,10 +1,17 @@
-"""How many bytes of requests are held in all: one bound over every client's connections."""
+"""How many bytes wait in the proxy in all: one bound over every call of every client."""
 
 from __future__ import annotations
 
 
 class Held:
-    """A count with a limit."""
+    """A count with a limit.
+
+    Attributes:
+        max_bytes: The limit.
+        bytes: How many are held.
+    """
+
+    __slots__ = ("bytes", "max_bytes")
 
     def __init__(self, max_bytes: int) -> None:
         """Nothing is held."""

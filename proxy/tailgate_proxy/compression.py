@@ -1,15 +1,30 @@
-"""Compressed messages, opened without ever holding more than is allowed."""
+"""A whole body's one message, opened if it is compressed, without ever holding more than is allowed."""
 
 from __future__ import annotations
 
 import zlib
 
 from tailgate.errors import InvalidRequest, TooLarge, Unimplemented
+from tailgate.http2.grpc_messages import PREFIX_BYTES
 
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 ACCEPTED = b"identity,deflate,gzip"
 """Value of ``grpc-accept-encoding``."""
+
+
+def open_message(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    """The message that a body consists of.
+
+    Raises:
+        InvalidRequest: It is no single message, or a damaged one.
+        Unimplemented: It is compressed in a way that is not offered.
+        TooLarge: It is longer than allowed.
+    """
+    if len(body) < PREFIX_BYTES or body[0] > 1 or int.from_bytes(body[1:PREFIX_BYTES]) != len(body) - PREFIX_BYTES:
+        raise InvalidRequest("the request's body is not one whole gRPC message")
+    message = body[PREFIX_BYTES:]
+    return decompress(message, encoding, max_bytes) if body[0] else message
 
 
 def decompress(data: bytes, encoding: str, max_bytes: int) -> bytes:

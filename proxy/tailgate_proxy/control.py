@@ -1,0 +1,92 @@
+"""Calls other than ModelInfer: metadata, readiness and the like.
+
+They are no arrivals of the product's kind, so they are not observed; a task collects each and passes it on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from tailgate.deadline import parse_grpc_timeout
+from tailgate.errors import InvalidRequest, RequestError, Status, Unimplemented
+from tailgate.http2.events import Field
+from tailgate.outcome import Ending
+from tailgate_proxy.call import Answer, Arrival, CallFailed, Client, Reply
+from tailgate_proxy.compression import open_message
+from tailgate_proxy.exchange import is_forwarded
+
+CONTROL_TIMEOUT_S = 10.0
+"""Longest wait for an upstream's answer."""
+
+MAX_CONTROL_BYTES = 1 << 20
+"""Longest request: none of these carries a tensor."""
+
+PassOn = Callable[[bytes, bytes, list[Field], float], Coroutine[Any, Any, Answer]]
+"""Makes a call to the upstream: path, body, fields, and how long it may take. Raises `CallFailed`."""
+
+
+class ControlCall:
+    """One such call."""
+
+    def __init__(self, path: bytes, arrival: Arrival, client: Client, stream_id: int, pass_on: PassOn | None) -> None:
+        """Pass it on by `pass_on`, or without it say that it is not offered."""
+        self._path = path
+        self._arrival = arrival
+        self._client = client
+        self._stream_id = stream_id
+        self._pass_on = pass_on
+        self._body = bytearray()
+        self._task: asyncio.Task[None] | None = None
+
+    def arrive(self) -> None:
+        """The headers are here."""
+        if self._pass_on is None:
+            error = Unimplemented(f"{self._path.decode('latin-1')} is not offered here")
+            self._answer(Reply(Ending.INVALID, error.status, str(error)))
+
+    def body(self, piece: memoryview, *, end: bool) -> None:
+        """A piece of the body came."""
+        self._client.taken(self._stream_id, len(piece))
+        self._body += piece
+        if len(self._body) > MAX_CONTROL_BYTES:
+            message = f"the request has more than {MAX_CONTROL_BYTES} bytes, which no call but ModelInfer may have"
+            self._answer(Reply(Ending.TOO_LARGE, Status.RESOURCE_EXHAUSTED, message))
+        elif end and self._task is None and self._pass_on is not None:
+            self._task = asyncio.get_running_loop().create_task(self._call(self._pass_on))
+
+    def client_left(self) -> None:
+        """Nobody waits any more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def stop(self) -> None:
+        """The proxy stops."""
+        if self._task is not None:
+            self._task.cancel()
+        self._answer(Reply(Ending.DRAINING, Status.UNAVAILABLE, "the proxy is shutting down"))
+
+    async def _call(self, pass_on: PassOn) -> None:
+        try:
+            fields = [field for field in self._arrival.fields if is_forwarded(field[0])]
+            message = open_message(bytes(self._body), self._encoding(), MAX_CONTROL_BYTES)
+            answer = await pass_on(self._path, message, fields, self._timeout_s())
+        except RequestError as error:
+            self._answer(Reply(Ending.INVALID, error.status, str(error)))
+        except CallFailed as failure:
+            self._answer(Reply(Ending.UPSTREAM_ERROR, failure.status, failure.message, trailers=failure.trailers))
+        else:
+            self._answer(Reply(Ending.ANSWERED, body=answer.body, trailers=answer.trailers))
+
+    def _encoding(self) -> str:
+        return dict(self._arrival.fields).get(b"grpc-encoding", b"identity").decode("latin-1")
+
+    def _timeout_s(self) -> float:
+        given = [value for name, value in self._arrival.fields if name == b"grpc-timeout"]
+        if len(given) > 1:
+            raise InvalidRequest("grpc-timeout is given more than once; give it once")
+        return min([CONTROL_TIMEOUT_S, *(parse_grpc_timeout(value.decode("latin-1")) for value in given)])
+
+    def _answer(self, reply: Reply) -> None:
+        self._client.answer(self._stream_id, reply)
