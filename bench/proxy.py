@@ -1,144 +1,188 @@
-"""What a request costs in the proxy: `python bench/proxy.py [--quick]`.
+"""What a request costs in the proxy, beside other proxies: `python bench/proxy.py [--quick] [--only tailgate,nginx]`.
 
-CPU seconds of the proxy's process for each request, with observation, metrics and trace on, against the shortest proxy
-grpc.aio allows and, where it is installed, nginx; all in front of the same upstream, driven the same way: 64 requests
-in flight over 4 connections, headers that differ from call to call. Rounds go through all proxies in turn, so that a
-machine that drifts drifts for all; the figure is the median of the ratios round by round.
+Tailgate, with observation, metrics and trace on, nginx and HAProxy (where Debian's packages are installed), Envoy
+(fetched from its package on PyPI) and the shortest proxy that grpc.aio allows, each with one worker on one core. Their
+client and their upstream share another core. Requests carry a timeout, an id and a label that differ from call to
+call, and every answer is checked. Rounds go through all peers in turn, so that a machine that drifts drifts for all;
+a ratio is the median of the ratios round by round.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import os
-import shutil
-import statistics
+import json
+import ssl
 import subprocess
 import sys
+import urllib.request
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench._common import Claim, finish, machine, markdown_table
-from bench._processes import started, started_command
-from tailgate.http2.limits import Limits
-from tailgate.protocol.envelope import RequestFrame
-from tailgate.protocol.names import LABEL, MODEL_INFER, REQUEST_ID
-from tailgate_proxy.wire.outbound import Outbound
+from bench._answer import canned_answer, framed
+from bench._common import finish, machine
+from bench._cpu import cpu_of, on_core, two_cores
+from bench._driver import Driver
+from bench._frames import DEFAULT_WINDOW
+from bench._peers import PEERS, Running, Setting, missing
+from bench._processes import started_command
+from bench._proxy_results import DIRECT, MANY, Case, Measured, Rounds, claims, remarks, table
+from bench._requests import Requests
 
-SIZES = {"1 KB": 800, "150 KB": 150_528, "602 KB": 602_112}
-IN_FLIGHT, CONNECTIONS, ROUNDS = 64, 4, 5
-REQUESTS = {"1 KB": 4000, "150 KB": 1500, "602 KB": 600}
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+SIZES = {"1KB": 800, "150KB": 150_528, "602KB": 602_112}
+CONNECTIONS, ROUNDS, SECONDS, QUICK_SECONDS, WARM_S = 4, 7, 1.0, 0.3, 0.1
+LARGE_WINDOW = 1 << 22
+TIMEOUT_US, SPREAD_US = 20_000_000, 999_999
 
 
 @dataclass(frozen=True)
-class Peer:
-    """A proxy under test: its address and its processes."""
+class Variant:
+    """Surroundings in which all peers are measured."""
 
     name: str
-    address: str
-    pids: tuple[int, ...]
-
-    def cpu_s(self) -> float:
-        total = 0
-        for pid in self.pids:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            total += int(fields[11]) + int(fields[12])
-        return total / TICKS_PER_S
+    window: int = LARGE_WINDOW
+    tls: bool = False
+    in_flight: Sequence[int] = (MANY,)
+    naive: bool = False
 
 
-async def drive(address: str, size: int, requests: int) -> None:
-    """Send so many requests, `IN_FLIGHT` at a time; every one must be answered."""
-    host, _, port = address.rpartition(":")
-    loop = asyncio.get_running_loop()
-    links = []
-    for _ in range(CONNECTIONS):
-        _, link = await loop.create_connection(lambda: Outbound(address, Limits(), 1 << 26), host, int(port))
-        links.append(link)
-    frame, payload = RequestFrame("m", "image", "UINT8", (1, size)), bytes(size)
-    numbers = iter(range(requests))
-
-    async def one_after_another(link: Outbound) -> None:
-        for number in numbers:
-            name = f"request-{number}"
-            metadata = ((REQUEST_ID, name), (LABEL, str(number % 1000)))
-            await link.call(MODEL_INFER, frame.build(name, payload), 20.0 + number * 1e-6, metadata)
-
-    await asyncio.gather(*(one_after_another(links[n % CONNECTIONS]) for n in range(IN_FLIGHT)))
-    for link in links:
-        link.close()
+VARIANTS = {
+    "plain": Variant("plain", in_flight=(1, MANY), naive=True),
+    "small-windows": Variant("small-windows", window=DEFAULT_WINDOW),
+    "tls": Variant("tls", tls=True),
+}
 
 
-def start_nginx(folder: Path, upstream: str) -> tuple[subprocess.Popen[bytes], str]:
-    """nginx as a gRPC proxy with one worker, on a free port."""
-    import socket
+def measure(
+    running: Running, case: Case, answer: bytes, *, name: str, tls: ssl.SSLContext | None, seconds: float
+) -> Measured:
+    """New connections, a moment to get warm, and then what counts."""
+    requests = Requests(SIZES[case.size], running.address, TIMEOUT_US, spread_us=SPREAD_US, tls=tls is not None)
+    driver = Driver(running.address, requests, answer, connections=min(CONNECTIONS, case.in_flight), tls=tls)
+    try:
+        warm = driver.closed_loop(case.in_flight, WARM_S)
+        before = cpu_of(running.pid)
+        driven = driver.closed_loop(case.in_flight, seconds)
+        used = cpu_of(running.pid) - before
+    finally:
+        driver.close()
+    if wrong := [*warm.wrong, *driven.wrong]:
+        raise SystemExit(f"{name} at {case}: {len(wrong)} requests were not answered right, such as {wrong[0]}")
+    count = len(driven.ended)
+    return Measured(
+        requests=count,
+        cpu_us=1e6 * used.ran_s / count,
+        busy=used.ran_s / driven.wall_s,
+        waited=used.waited_s / driven.wall_s,
+        rate=count / driven.wall_s,
+        p50_us=1e6 * driven.latency_s(0.5),
+    )
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (folder / "nginx.conf").write_text(f"""
-daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off; keepalive_requests 1000000; client_max_body_size 64m;
-  client_body_buffer_size 1m; client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  upstream u {{ server {upstream}; keepalive 64; keepalive_requests 1000000; }}
-  server {{ listen 127.0.0.1:{port} http2; location / {{ grpc_pass grpc://u; }} }}
-}}
-""")
-    process = subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL)
-    return process, f"127.0.0.1:{port}"
+
+def run_variant(variant: Variant, peers: Sequence[str], sizes: Sequence[str], rounds: int, seconds: float) -> Rounds:
+    """Start all peers, measure them in turns, and end them."""
+    found: Rounds = {}
+    proxy_core, our_core = two_cores()
+    answer = framed(canned_answer())
+    with TemporaryDirectory() as name, ExitStack() as stack:
+        folder, tls = Path(name), None
+        certificate = key = None
+        if variant.tls:
+            certificate, key = make_certificate(folder)
+            tls = ssl.create_default_context(cafile=str(certificate))
+            tls.set_alpn_protocols(["h2"])
+        with on_core(our_core):
+            command = (sys.executable, str(Path(__file__).parent / "_upstream.py"), str(variant.window))
+            ready = r"upstream listening on (\S+)"
+            (upstream,), pid = stack.enter_context(started_command(folder, "upstream", command, ready))
+        running = {} if variant.tls else {DIRECT: Running(upstream, pid)}
+        for peer in peers:
+            own = folder / peer
+            own.mkdir()
+            with on_core(proxy_core):
+                running[peer] = stack.enter_context(PEERS[peer](Setting(own, upstream, certificate, key)))
+        stack.enter_context(on_core(our_core))
+        for turn in range(rounds):
+            names = list(running)[turn % len(running) :] + list(running)[: turn % len(running)]
+            for size in sizes:
+                for in_flight in variant.in_flight:
+                    case = Case(variant.name, size, in_flight)
+                    for peer in names:
+                        measured = measure(running[peer], case, answer, name=peer, tls=tls, seconds=seconds)
+                        found.setdefault(case, {}).setdefault(peer, []).append(measured)
+        if "tailgate" in running:
+            answered = sum(one.requests for by in found.values() for one in by["tailgate"])
+            check_observed(running["tailgate"].admin, answered)
+    return found
+
+
+def check_observed(admin: str, answered: int) -> None:
+    """Tailgate must have booked as OK what was answered right, and nothing as anything else."""
+    with urllib.request.urlopen(f"http://{admin}/status.json", timeout=10) as response:
+        outcomes: dict[str, int] = json.load(response)["outcomes"]
+    if outcomes["ok"] < answered or sum(outcomes.values()) != outcomes["ok"]:
+        raise SystemExit(f"{answered} requests were answered right, and tailgate observed {outcomes}")
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for localhost that signs itself, and its key: P-256, as is common."""
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+    command = ("openssl", "req", "-x509", *kind, *subject, "-out", str(certificate), "-keyout", str(key))
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate, key
 
 
 def main() -> int:
     """Measure, print, write; 1 if a claim does not hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one round of a quarter of the requests")
-    quick: bool = parser.parse_args().quick
-    rounds, share = (1, 4) if quick else (ROUNDS, 1)
-    cost_us: dict[str, dict[str, list[float]]] = {size: {} for size in SIZES}
-    with TemporaryDirectory() as name, ExitStack() as stack:
-        folder, here = Path(name), Path(__file__).parent
-        canned = (sys.executable, str(here / "_canned_upstream.py"))
-        (upstream,), _ = stack.enter_context(started_command(folder, "canned", canned, r"canned listening on (\S+)"))
-        command = ("proxy", "--upstream", upstream, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
-        options = ("--deadline", "30s", "--trace", str(folder / "trace"), "--max-message-mib", "64")
-        pattern = r"proxy listening on (\S+), admin on (\S+)"
-        (address, _), pid = stack.enter_context(started(folder, *command, *options, ready=pattern))
-        naive = (sys.executable, str(here / "_naive_proxy.py"), upstream)
-        (other,), other_pid = stack.enter_context(started_command(folder, "naive", naive, r"naive listening on (\S+)"))
-        peers = [Peer("tailgate", address, (pid,)), Peer("grpc.aio", other, (other_pid,))]
-        if shutil.which("nginx"):
-            process, where = start_nginx(folder, upstream)
-            stack.callback(process.terminate)
-            peers.append(Peer("nginx", where, (process.pid,)))
-        for size, count in SIZES.items():
-            requests = REQUESTS[size] // share
-            for peer in peers:
-                asyncio.run(drive(peer.address, count, max(requests // 10, IN_FLIGHT)))  # warm
-            for _ in range(rounds):
-                for peer in peers:
-                    before = peer.cpu_s()
-                    asyncio.run(drive(peer.address, count, requests))
-                    spent_us = (peer.cpu_s() - before) / requests * 1e6
-                    cost_us[size].setdefault(peer.name, []).append(spent_us)
-    print(f"CPU of the proxy for a request, µs: median of {rounds} rounds; {IN_FLIGHT} in flight\n")
-    names = [peer.name for peer in peers]
-    rows = [(size, *(round(statistics.median(costs[n])) for n in names)) for size, costs in cost_us.items()]
-    print(markdown_table(("body", *names), rows))
-    claims = [
-        Claim(f"CPU for a request of {size}, times that of grpc.aio", ratio(costs, "grpc.aio"), 1.0)
-        for size, costs in cost_us.items()
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--only", default=",".join(PEERS), metavar="NAMES", help="these proxies (%(default)s)")
+    parser.add_argument("--sizes", default=",".join(SIZES), metavar="NAMES", help="these bodies (%(default)s)")
+    parser.add_argument(
+        "--variants", default=",".join(VARIANTS), metavar="NAMES", help="these surroundings (%(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, metavar="N", help=f"how many ({ROUNDS}; 1 if quick)")
+    arguments = parser.parse_args()
+    quick: bool = arguments.quick
+    wanted, sizes = some_of(PEERS, arguments.only), some_of(SIZES, arguments.sizes)
+    variants = some_of(VARIANTS, arguments.variants)
+    rounds: int = arguments.rounds or (1 if quick else ROUNDS)
+    seconds = QUICK_SECONDS if quick else SECONDS
+    peers = [peer for peer in wanted if not report(missing(peer))]
+    whole = not quick and (peers, sizes, variants) == (list(PEERS), list(SIZES), list(VARIANTS)) and rounds >= ROUNDS
+    found: Rounds = {}
+    for name in variants:
+        variant = VARIANTS[name]
+        here = [peer for peer in peers if peer != "grpc.aio" or variant.naive]
+        found |= run_variant(variant, here, sizes, rounds, seconds)
+    print(f"median of {rounds} rounds of {seconds:g} s; at {MANY} in flight over {CONNECTIONS} connections\n")
+    print(table(found))
+    for remark in remarks(found):
+        print(f"\n{remark}")
+    details = [
+        {**asdict(case), "peer": peer, "rounds": [asdict(one) for one in measured]}
+        for case, by in found.items()
+        for peer, measured in by.items()
     ]
-    return finish("proxy", claims, quick=quick, machine=machine("grpcio", "hpack"), cpu_us=cost_us)
+    return finish("proxy", claims(found), quick=not whole, machine=machine("grpcio"), measured=details)
 
 
-def ratio(costs: dict[str, list[float]], peer: str) -> float:
-    """Ours over the peer's, the median of all rounds."""
-    return statistics.median(ours / theirs for ours, theirs in zip(costs["tailgate"], costs[peer], strict=True))
+def report(message: str | None) -> bool:
+    if message:
+        print(message, file=sys.stderr)
+    return bool(message)
+
+
+def some_of(known: Iterable[str], names: str) -> list[str]:
+    """Names from a list with commas; each must be known."""
+    wanted = [name.strip() for name in names.split(",")]
+    if unknown := [name for name in wanted if name not in known]:
+        raise SystemExit(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
+    return wanted
 
 
 if __name__ == "__main__":
