@@ -155,6 +155,7 @@ class Proxy:
             await asyncio.sleep(0.02)
         if self._front is not None:
             await self._front.close(grace_s=0.1)
+        self._timekeeper.stop_all()  # calls that run on without a client
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -40,7 +40,9 @@ def read_default_answer(path: Path) -> DefaultAnswer:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"default_answer {path} cannot be read: {error}") from error
     except ParseError as error:
-        raise ConfigError(f"default_answer {path} is no ModelInferResponse in JSON: {error}") from error
+        raise ConfigError(
+            f"default_answer {path} is no ModelInferResponse in JSON: {' '.join(str(error).split())}"
+        ) from error
     response.id = ""
     message: bytes = response.SerializeToString()
     try:

@@ -61,6 +61,7 @@ class Passage:
         "_pipeline",
         "_reader",
         "_stream_id",
+        "_told",
         "_tries",
         "_waiting",
         "ended",
@@ -79,6 +80,7 @@ class Passage:
         self._reader = RequestReader(pipeline.max_message_bytes)
         self._body_ended = self._begun = False
         self._tries = 1
+        self._told = False  # whether the call runs on although its client was answered at the deadline, or left then
         self._leg: Leg | None = None  # the way to the upstream, once there is one
         self._leg_stream = 0
         self._waiting: list[bytes] = []  # pieces for an upstream that has no place yet
@@ -130,7 +132,9 @@ class Passage:
             return
         self._client = None
         late = self._pipeline.observe.is_late(self.exchange, Ending.CANCELLED, self._pipeline.clock())
-        if not (late and self._run_on()):
+        if late and self._run_on():
+            self._told = True
+        else:
             self._end(Reply(Ending.CANCELLED, Status.CANCELLED))
 
     def stop(self) -> None:
@@ -147,6 +151,7 @@ class Passage:
             self._end(reply)
             return
         client, self._client = self._client, None
+        self._told = True
         client.answer(self._stream_id, mark(self.exchange, reply, Outcome.DEADLINE_IN_FLIGHT))
 
     # -- the upstream's side: a Caller ---------------------------------------------------------------------------------
@@ -184,7 +189,7 @@ class Passage:
             return
         exchange = self.exchange
         try:
-            if exchange.route.mode is Mode.DEFAULT_ANSWER and exchange.deadline.passed(self._pipeline.clock()):
+            if self._defaults_now():
                 self.time_up()  # its timer has not had its turn yet
             else:
                 self._end(judge(answer, exchange.route.output))
@@ -198,6 +203,8 @@ class Passage:
             return
         if failure.retryable and self._client is not None and self._again():
             self._begin()
+        elif self._defaults_now() or (self._defaults and failure.status is Status.DEADLINE_EXCEEDED):
+            self.time_up()  # the upstream keeps the deadline, too
         else:
             self._end(reply_to_failure(failure))
 
@@ -302,6 +309,14 @@ class Passage:
         self._waiting = list(self._kept)
         return True
 
+    @property
+    def _defaults(self) -> bool:
+        return self.exchange.route.mode is Mode.DEFAULT_ANSWER
+
+    def _defaults_now(self) -> bool:
+        """Whether it is time for the configured answer."""
+        return self._defaults and self.exchange.deadline.passed(self._pipeline.clock())
+
     def _may_run_on(self) -> bool:
         return runs_on(self.exchange, self._pipeline.late_share)
 
@@ -336,7 +351,9 @@ class Passage:
             self._held = 0
         self._kept = self._collected = None
         self._waiting = []
-        reply = pipeline.observe.book(self.exchange, reply, pipeline.clock())
+        if self._told and reply.ending is not Ending.ANSWERED:
+            reply = reply_at_limit(self.exchange)  # as its client was told
+        reply = pipeline.observe.book(self.exchange, reply, pipeline.clock(), missed=self._told)
         if client is not None:
             client.answer(self._stream_id, reply)
 

@@ -37,6 +37,10 @@ class Watched(Protocol):
         """The limit has passed."""
         ...
 
+    def stop(self) -> None:
+        """The proxy stops, and has waited long enough."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from tailgate.errors import ConfigError
 from tailgate.outcome import Mode
 from tailgate_proxy.config import ProxyConfig
 from tailgate_proxy.default_answer import DefaultAnswer, read_default_answer
@@ -50,7 +51,7 @@ def build_routes(config: ProxyConfig) -> Routes:
     """The routes that a configuration asks for.
 
     Raises:
-        ConfigError: A default answer cannot be read.
+        ConfigError: A default answer is missing, or cannot be read.
     """
     default = Route(config.mode, config.deadline, "", _default(config, ""))
     models = {
@@ -69,4 +70,8 @@ def build_routes(config: ProxyConfig) -> Routes:
 def _default(config: ProxyConfig, name: str) -> DefaultAnswer | None:
     model = config.models.get(name)
     path = config.default_answer if model is None or model.default_answer is None else model.default_answer
+    mode = config.mode if model is None or model.mode is None else model.mode
+    if path is None and mode is Mode.DEFAULT_ANSWER:
+        where = f"models.{name}.default_answer" if name else "default_answer"
+        raise ConfigError(f"{where} is missing; mode 'default-answer' needs the file with the answer")
     return None if path is None else read_default_answer(path)

@@ -31,6 +31,11 @@ class Timekeeper:
         if at_s < self._timer_s:
             self._set(at_s)
 
+    def stop_all(self) -> None:
+        """The proxy stops: whatever still goes on has to end."""
+        for watched in self._queue.due(float("inf")):
+            watched.stop()
+
     def close(self) -> None:
         """Watch nothing any more."""
         if self._timer is not None:

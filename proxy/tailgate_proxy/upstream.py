@@ -145,7 +145,8 @@ class Upstream:
         if not self._queue or self._connecting is not None or len(self._connections) >= MAX_CONNECTIONS:
             return
         if self._closed or not self._backoff.may_try(self._desk.loop.time()):
-            self._fail_queue(f"the upstream {self.address} cannot be reached")
+            if self._closed or not self._connections:
+                self._fail_queue(f"the upstream {self.address} cannot be reached")
             return
         self._connecting = self._desk.loop.create_task(self._connect())
 
@@ -157,7 +158,8 @@ class Upstream:
             self._connecting = None
             self._backoff.failed(self._desk.loop.time())
             reason = getattr(error, "strerror", None) or str(error) or f"no answer within {CONNECT_TIMEOUT_S:g} s"
-            self._fail_queue(f"the upstream {self.address} cannot be reached: {reason}")
+            if not self._connections:  # else what waits has a place to wait for
+                self._fail_queue(f"the upstream {self.address} cannot be reached: {reason}")
         else:
             self._connecting = None
             self._backoff.succeeded()
@@ -171,6 +173,8 @@ class Upstream:
         )
         try:
             await connection.settled()
+            if connection.retired:
+                raise ConnectionError("it takes connections, and no calls")
         except BaseException:
             connection.abort()
             raise

@@ -36,5 +36,5 @@ def reply_at_limit(exchange: Exchange) -> Reply:
     """What the client is given when its wait ends."""
     default = exchange.route.default
     if exchange.route.mode is Mode.DEFAULT_ANSWER and default is not None:
-        return Reply(Ending.DEFAULTED, body=default.body(exchange.request_id))
+        return Reply(Ending.DEFAULTED, body=default.body(exchange.envelope.id))
     return Reply(Ending.DEADLINE, Status.DEADLINE_EXCEEDED, _TOO_LATE)

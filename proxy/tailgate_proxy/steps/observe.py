@@ -43,13 +43,14 @@ class Observe:
             now_s += RACE_S
         return exchange.deadline.passed(now_s)
 
-    def book(self, exchange: Exchange, reply: Reply, now_s: float) -> Reply:
+    def book(self, exchange: Exchange, reply: Reply, now_s: float, *, missed: bool = False) -> Reply:
         """The request has ended, at this instant: what the client is to have; in enforce, never an answer that is late.
 
-        To be called once for every `arrive`.
+        To be called once for every `arrive`. What a client has `missed`, because it was told before that its deadline
+        had passed, is late whatever the clock says.
         """
         ending = reply.ending
-        outcome = decide(ending, exchange.route.mode, late=self.is_late(exchange, ending, now_s))
+        outcome = decide(ending, exchange.route.mode, late=missed or self.is_late(exchange, ending, now_s))
         if outcome is Outcome.OK_LATE_DISCARDED:
             reply.status, reply.message = Status.DEADLINE_EXCEEDED, "the answer came after the deadline"
             reply.body, reply.trailers = b"", ()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import socket
+import sys
 from collections.abc import Callable
 
 from tailgate.errors import Status
@@ -88,7 +88,7 @@ class Outbound(Link):
         self._settled: asyncio.Future[None] = self._loop.create_future()
         self._pinged_s: float | None = None
         self._pings = 0
-        self._room: float = math.inf  # calls at once: fewer than the upstream's limit after it refused one all the same
+        self._room = sys.maxsize  # calls at once: fewer than the upstream's limit after it refused one all the same
         self._watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -156,7 +156,7 @@ class Outbound(Link):
         elif isinstance(event, WindowOpened):
             self.send_unsent(event.stream_id)
         elif isinstance(event, SettingsChanged | GoAwayReceived | ConnectionTerminated):
-            if not self._settled.done():
+            if isinstance(event, SettingsChanged) and not self._settled.done():
                 self._settled.set_result(None)
             self._on_change(self)
 
