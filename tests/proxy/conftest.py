@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ import grpc
 import grpc.aio
 import numpy as np
 import pytest
+import pytest_asyncio
 
 from tailgate.config import Address, read_config
 from tailgate.pb import inference_pb2 as pb
@@ -25,7 +27,8 @@ class ScriptedUpstream:
     """A gRPC server whose ModelInfer follows the word before the first '/' of a request's id.
 
     ``CLASS`` answers that class; ``sleep:S`` answers class 1 after S seconds; ``status:N`` fails with that status;
-    ``garbage`` answers bytes that are no message; ``empty`` answers OK with a shape but without its bytes.
+    ``garbage`` answers bytes that are no message; ``empty`` answers OK with a shape but without its bytes;
+    ``large:N`` answers class 1 among N.
     """
 
     address: Address = field(default_factory=lambda: Address("127.0.0.1", 0))
@@ -36,6 +39,7 @@ class ScriptedUpstream:
     metadata: dict[str, list[tuple[str, Any]]] = field(default_factory=dict)
     bodies: dict[str, bytes] = field(default_factory=dict)
     server: grpc.aio.Server | None = None
+    credentials: grpc.ServerCredentials | None = None
 
     async def infer(self, body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         request = pb.ModelInferRequest.FromString(body)
@@ -45,7 +49,7 @@ class ScriptedUpstream:
         self.timeouts_s[name] = context.time_remaining()
         self.metadata[name] = [(key, value) for key, value in context.invocation_metadata() or ()]
         word, _, argument = name.partition("/")[0].partition(":")
-        predicted = 1
+        predicted, classes = 1, 10
         try:
             if word == "sleep":
                 await asyncio.sleep(float(argument))
@@ -54,13 +58,15 @@ class ScriptedUpstream:
                 await context.abort(code, f"scripted {code.name}", (("scripted", "yes"),))
             elif word == "garbage":
                 return b"\xff\xff\xff"
+            elif word == "large":
+                classes = int(argument)
             elif word.isdigit():
                 predicted = int(word)
         except asyncio.CancelledError:
             self.cancelled.append(name)
             raise
         self.finished.append(name)
-        scores = np.zeros((1, 10), "<f4")
+        scores = np.zeros((1, classes), "<f4")
         scores[0, predicted] = 1.0
         response = pb.ModelInferResponse(model_name=request.model_name, model_version="1", id=name)
         response.outputs.add(name="logits", datatype="FP32", shape=scores.shape)
@@ -87,7 +93,11 @@ class ScriptedUpstream:
                 ),
             )
         )
-        port = self.server.add_insecure_port(str(self.address))
+        port = (
+            self.server.add_insecure_port(str(self.address))
+            if self.credentials is None
+            else self.server.add_secure_port(str(self.address), self.credentials)
+        )
         self.address = Address("127.0.0.1", port)
         await self.server.start()
 
@@ -134,8 +144,9 @@ async def upstream() -> AsyncIterator[ScriptedUpstream]:
 StartProxy = Callable[..., Awaitable[RunningProxy]]
 
 
-@pytest.fixture
-async def start_proxy(upstream: ScriptedUpstream) -> AsyncIterator[StartProxy]:
+@asynccontextmanager
+async def proxies(upstream: ScriptedUpstream) -> AsyncIterator[StartProxy]:
+    """Starts proxies in front of an upstream, and stops them all in the end."""
     running: list[RunningProxy] = []
 
     async def start(**overrides: object) -> RunningProxy:
@@ -157,6 +168,31 @@ async def start_proxy(upstream: ScriptedUpstream) -> AsyncIterator[StartProxy]:
     for one in running:
         await one.channel.close()
         await one.proxy.stop()
+
+
+@pytest.fixture
+async def start_proxy(upstream: ScriptedUpstream) -> AsyncIterator[StartProxy]:
+    async with proxies(upstream) as start:
+        yield start
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_proxy() -> AsyncIterator[StartProxy]:
+    """The same, but a proxy with the same settings is started once for all tests of a module."""
+    upstream = ScriptedUpstream()
+    await upstream.start()
+    known: dict[str, RunningProxy] = {}
+
+    async with proxies(upstream) as start:
+
+        async def find(**overrides: object) -> RunningProxy:
+            key = repr(sorted(overrides.items()))
+            if key not in known:
+                known[key] = await start(**overrides)
+            return known[key]
+
+        yield find
+    await upstream.stop()
 
 
 class VirtualClockLoop(asyncio.SelectorEventLoop):
