@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format stubs constraints bench clean
+.PHONY: help demo test check format stubs constraints bench wheel clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ constraints:  ## Resolve constraints.txt anew (needs uv)
 
 bench: $(VENV)/dev  ## Run every measurement in bench/ in its quick form
 	@for script in bench/[a-z]*.py; do $(BIN)/python $$script --quick || exit 1; done
+
+wheel: $(VENV)/dev  ## Build a wheel with a compiled data path into dist/, for this Python and machine (needs a C compiler)
+	HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 $(BIN)/python -m hatchling build --target wheel --directory dist
 
 clean:  ## Remove the environment and everything that was made
 	rm -rf $(VENV) runs build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -2,7 +2,7 @@
 
 All do the same work: HTTP/2 on both sides, windows toward the client as Tailgate's, bodies passed on as they come, no
 access log. Envoy and Tailgate enforce `grpc-timeout`; nginx and HAProxy cannot. Tailgate alone observes every request,
-counts it and writes it to a trace.
+counts it and writes it to a trace. It comes in two forms: `tailgate` is pure Python, `compiled` its compiled wheel.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench._compiled import cannot_compile, compiled_python
 from bench._envoy import envoy_binary, envoy_config
-from bench._processes import free_port, started, started_command, started_on_port
+from bench._processes import free_port, started_command, started_on_port
 
 STREAM_WINDOW, CONNECTION_WINDOW, STREAMS = 1 << 20, 1 << 24, 1024
 
@@ -53,8 +54,18 @@ class Running:
     admin: str = ""
 
 
+def tailgate(setting: Setting) -> AbstractContextManager[Running]:
+    """As it is here: pure Python, from a source tree."""
+    return _tailgate(setting, sys.executable, "-m", "tailgate")
+
+
+def compiled(setting: Setting) -> AbstractContextManager[Running]:
+    """From the compiled wheel."""
+    return _tailgate(setting, str(compiled_python()), "-I", "-m", "tailgate")
+
+
 @contextmanager
-def tailgate(setting: Setting) -> Iterator[Running]:
+def _tailgate(setting: Setting, *command: str) -> Iterator[Running]:
     arguments = [
         *("proxy", "--upstream", setting.upstream, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"),
         *("--deadline", "30s", "--max-message-mib", "64", "--trace", str(setting.folder / "trace")),
@@ -62,7 +73,7 @@ def tailgate(setting: Setting) -> Iterator[Running]:
     if setting.certificate:
         arguments += ["--tls-cert", str(setting.certificate), "--tls-key", str(setting.key)]
     pattern = r"proxy listening on (\S+), admin on (\S+)"
-    with started(setting.folder, *arguments, ready=pattern) as ((address, admin), pid):
+    with started_command(setting.folder, "proxy", (*command, *arguments), pattern) as ((address, admin), pid):
         yield Running(address, pid, admin)
 
 
@@ -150,6 +161,8 @@ Peer = Callable[[Setting], AbstractContextManager[Running]]
 
 def missing(name: str) -> str | None:
     """How to install a peer that is not there."""
+    if name == "compiled" and (reason := cannot_compile()):
+        return f"Tailgate's compiled wheel cannot be built and is left out: {reason}"
     if name in {"nginx", "haproxy"} and _installed(name) is None:
         return f"{name} is not installed and left out; on Debian: apt-get install {name}"
     return None
@@ -161,6 +174,7 @@ def _installed(name: str) -> str | None:
 
 PEERS: dict[str, Peer] = {
     "tailgate": tailgate,
+    "compiled": compiled,
     "nginx": nginx,
     "haproxy": haproxy,
     "envoy": envoy,

@@ -14,6 +14,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import NoReturn
 
 from tailgate import __version__
+from tailgate.build_info import compiled
 from tailgate.errors import TailgateError, UsageError
 
 EXIT_OK = 0
@@ -60,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = {entry.name: entry for entry in sorted(entry_points(group="tailgate.commands"), key=lambda e: e.name)}
     chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
     parser = _Parser(prog="tailgate", description="Deadlines enforced, quality measured right and in time.")
-    parser.add_argument("--version", action="version", version=f"tailgate {__version__}")
+    form = " (compiled)" if compiled() else ""
+    parser.add_argument("--version", action="version", version=f"tailgate {__version__}{form}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=_Parser)
     try:
         loaded = {name: _load(entry) for name, entry in commands.items() if chosen in (None, name)}
