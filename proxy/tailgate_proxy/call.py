@@ -74,15 +74,19 @@ class CallFailed(Exception):
         message: In words.
         trailers: The upstream's trailing metadata.
         retryable: The upstream cannot have seen the call.
+        shed: There was no room for its answer, here.
     """
 
-    def __init__(self, status: Status, message: str, trailers: Headers = (), *, retryable: bool = False) -> None:
+    def __init__(
+        self, status: Status, message: str, trailers: Headers = (), *, retryable: bool = False, shed: bool = False
+    ) -> None:
         """Carry what is known."""
         super().__init__(message)
         self.status = status
         self.message = message
         self.trailers = trailers
         self.retryable = retryable
+        self.shed = shed
 
 
 MOST_TRIES = 5

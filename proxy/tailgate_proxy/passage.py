@@ -146,6 +146,12 @@ class Passage:
         """The limit has passed."""
         if self.ended:
             return
+        try:
+            self._time_up()
+        except Exception:  # noqa: BLE001 — as above; and the timer has others to serve
+            self._fault()
+
+    def _time_up(self) -> None:
         reply = reply_at_limit(self.exchange)
         if self._client is None or not self._run_on():
             self._end(reply)
@@ -217,7 +223,7 @@ class Passage:
             reader.end()
             self._body_ended = True
         if not self._begun:
-            if self._collected is not None or reader.compressed or not (reader.envelope.model or reader.complete):
+            if self._collected is not None or reader.compressed or not reader.known:
                 whole = self._collect(piece)
                 if whole is None:
                     return
@@ -240,7 +246,7 @@ class Passage:
             self._client.taken(self._stream_id, len(piece))
         collected = self._collected = self._collected or []
         collected.append(bytes(piece))
-        if not (reader.complete if reader.compressed else reader.envelope.model or reader.complete):
+        if not (reader.complete if reader.compressed else reader.known):
             return None
         whole, self._collected = b"".join(collected), None
         self._pipeline.held.give_back(self._held)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tailgate import __version__
+from tailgate.build_info import compiled
 from tailgate.ledger import Ledger
 from tailgate.observation import Verdict
 from tailgate.outcome import PROXY_OUTCOMES, Outcome
@@ -23,6 +24,7 @@ def status_document(config: ProxyConfig, ledger: Ledger, *, upstream_ready: bool
     return {
         "schema_version": SCHEMA_VERSION,
         "version": __version__,
+        "compiled": compiled(),
         "mode": config.mode.value,
         "deadline_s": config.deadline,
         "upstream": {"address": str(config.upstream), "ready": upstream_ready},

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tailgate.errors import InvalidRequest
 from tailgate.pb import inference_pb2 as pb
 
-_MODEL_NAME, _MODEL_VERSION, _ID, _RAW_INPUT_CONTENTS = 1, 2, 3, 7
+_MODEL_NAME, _MODEL_VERSION, _ID, RAW_INPUT_CONTENTS = 1, 2, 3, 7
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _LAST_NAMED_TAG = _ID << 3 | _LENGTH
 _MAX_TAG, _MAX_TAG_BYTES, _UINT64 = (1 << 32) - 1, 5, (1 << 64) - 1
@@ -127,7 +127,7 @@ class RequestFrame:
                 bytes((_ID << 3 | _LENGTH,)),
                 _encode_varint(len(name)),
                 name,
-                bytes((_RAW_INPUT_CONTENTS << 3 | _LENGTH,)),
+                bytes((RAW_INPUT_CONTENTS << 3 | _LENGTH,)),
                 _encode_varint(len(payload)),
                 payload,
             )

@@ -8,11 +8,22 @@ kept but the names, and the beginning of a field that was cut.
 from __future__ import annotations
 
 from tailgate.errors import InvalidRequest, TooLarge
-from tailgate.protocol.envelope import Envelope, envelope_of, field_at, not_protobuf, read_envelope, read_name
+from tailgate.protocol.envelope import (
+    RAW_INPUT_CONTENTS,
+    Envelope,
+    envelope_of,
+    field_at,
+    not_protobuf,
+    read_envelope,
+    read_name,
+)
 
 PREFIX_BYTES = 5
 MAX_NAME_BYTES = 64 * 1024
 """Longest name, version or id of a request that comes in pieces: they are kept, where a tensor is not."""
+
+LARGE_BYTES = 1024
+"""What lacks so much is a tensor, whatever its field."""
 
 _NO_ENVELOPE = Envelope("", "", "")
 
@@ -25,7 +36,18 @@ class RequestReader:
         envelope: What is known so far.
     """
 
-    __slots__ = ("_held", "_left", "_max", "_names", "_prefixed", "_skip", "_walked", "compressed", "envelope")
+    __slots__ = (
+        "_held",
+        "_left",
+        "_max",
+        "_names",
+        "_past_names",
+        "_prefixed",
+        "_skip",
+        "_walked",
+        "compressed",
+        "envelope",
+    )
 
     def __init__(self, max_message_bytes: int) -> None:
         """Refuse longer messages."""
@@ -35,6 +57,7 @@ class RequestReader:
         self._left = 0  # bytes of the message that are still to come
         self._walked = 0  # bytes of the message that were walked through
         self._prefixed = False
+        self._past_names = False  # whether a tensor has begun
         self._names: dict[int, str] = {}
         self.compressed = False
         self.envelope = _NO_ENVELOPE
@@ -43,6 +66,13 @@ class RequestReader:
     def complete(self) -> bool:
         """Whether the whole message is there."""
         return self._prefixed and not self._left
+
+    @property
+    def known(self) -> bool:
+        """Whether what the request says of itself is there: the whole message, or its model's name and the beginning of
+        a tensor, which names stand before.
+        """
+        return self.complete or (self._past_names and self.envelope.model != "")
 
     def inside(self, count: int) -> bool:
         """Step over so many bytes if they are the inside of a tensor and not the last of the message, as `feed` would;
@@ -123,6 +153,8 @@ class RequestReader:
                 if after > end:
                     break
                 self._names[field] = read_name(piece[begin:after])
+            elif field == RAW_INPUT_CONTENTS or after - end > LARGE_BYTES:
+                self._past_names = True
             at = after
         if at < end:
             self._held = bytes(piece[at:])

@@ -74,7 +74,7 @@ def judge(answer: Answer, output: str) -> Reply:
 
 def reply_to_failure(failure: CallFailed) -> Reply:
     """The reply for a call that did not end with OK."""
-    ending = _ENDINGS.get(failure.status, Ending.UPSTREAM_ERROR)
+    ending = Ending.SHED if failure.shed else _ENDINGS.get(failure.status, Ending.UPSTREAM_ERROR)
     # An upstream that cancels must not look like a client that left: the client would wait for nothing.
     status = Status.UNAVAILABLE if failure.status is Status.CANCELLED else failure.status
     return Reply(ending, status, failure.message, trailers=failure.trailers)

@@ -202,7 +202,7 @@ class Outbound(Link):
         elif not self._held.take(size):
             waiting.bytes -= size
             text = f"the proxy holds {self._held.bytes} bytes, about as many as it may (--max-held-mib)"
-            self._give_up(stream_id, CallFailed(Status.RESOURCE_EXHAUSTED, text))
+            self._give_up(stream_id, CallFailed(Status.RESOURCE_EXHAUSTED, text, shed=True))
         else:
             waiting.pieces.append(bytes(event.data))
             if event.end_stream:
