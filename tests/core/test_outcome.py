@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from tailgate.errors import Status
-from tailgate.outcome import PROXY_OUTCOMES, Ending, Mode, Outcome, decide, decide_at_client
+from tailgate.outcome import ANSWER_SEEN, PROXY_OUTCOMES, Ending, Mode, Outcome, decide, decide_at_client
 
 EVERY_CASE = list(itertools.product(Ending, Mode, (False, True)))
 
@@ -22,6 +22,7 @@ def test_the_set_is_closed_and_its_numbers_are_what_traces_hold() -> None:
         "OK": 1,
         "OK_LATE": 2,
         "OK_LATE_DISCARDED": 3,
+        "DEFAULT_ANSWERED": 4,
         "EXPIRED_ON_ARRIVAL": 10,
         "DEADLINE_IN_FLIGHT": 12,
         "SHED_QUEUE_FULL": 20,
@@ -42,16 +43,26 @@ def test_every_outcome_of_the_proxy_can_be_reached() -> None:
 
 
 @pytest.mark.parametrize("ending", Ending)
-def test_a_late_answer_is_never_ok(ending: Ending) -> None:
-    assert decide(ending, Mode.ENFORCE, late=True) not in (Outcome.OK, Outcome.OK_LATE)
-    assert decide(ending, Mode.OBSERVE, late=True) is not Outcome.OK
+@pytest.mark.parametrize("mode", Mode)
+def test_a_late_answer_is_never_ok_and_passed_on_in_observe_alone(ending: Ending, mode: Mode) -> None:
+    outcome = decide(ending, mode, late=True)
+    assert outcome is not Outcome.OK
+    assert mode is Mode.OBSERVE or outcome is not Outcome.OK_LATE
 
 
 def test_only_an_answer_within_its_deadline_is_ok() -> None:
     assert [case for case in EVERY_CASE if decide(case[0], case[1], late=case[2]) is Outcome.OK] == [
-        (Ending.ANSWERED, Mode.ENFORCE, False),
-        (Ending.ANSWERED, Mode.OBSERVE, False),
+        (Ending.ANSWERED, mode, False) for mode in Mode
     ]
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("mode", Mode)
+def test_the_configured_answer_is_no_answer_of_the_models(mode: Mode, late: bool) -> None:
+    outcome = decide(Ending.DEFAULTED, mode, late=late)
+    assert outcome is Outcome.DEFAULT_ANSWERED
+    assert not outcome.answered
+    assert outcome not in ANSWER_SEEN
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -63,7 +74,7 @@ def test_a_client_that_leaves_at_its_deadline_has_met_it(mode: Mode) -> None:
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("ending", [ending for ending in Ending if ending is not Ending.ANSWERED])
 def test_the_mode_matters_for_answers_only(ending: Ending, late: bool) -> None:
-    assert decide(ending, Mode.ENFORCE, late=late) is decide(ending, Mode.OBSERVE, late=late)
+    assert len({decide(ending, mode, late=late) for mode in Mode}) == 1
 
 
 def test_labels_are_distinct_and_fit_for_a_metric() -> None:
@@ -72,7 +83,7 @@ def test_labels_are_distinct_and_fit_for_a_metric() -> None:
     assert all(label.replace("_", "").isalpha() and label == label.lower() for label in labels)
 
 
-def test_answered_means_that_the_client_has_the_answer() -> None:
+def test_answered_means_that_the_client_has_the_models_answer() -> None:
     assert {outcome for outcome in Outcome if outcome.answered} == {Outcome.OK, Outcome.OK_LATE}
 
 

@@ -206,8 +206,10 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         return self._now_s
 
     def _run_once(self) -> None:
-        if not self._ready and self._scheduled:  # type: ignore[attr-defined]  # asyncio's own, untyped
-            self._now_s = max(self._now_s, self._scheduled[0]._when)  # type: ignore[attr-defined]  # as above
+        timers: list[Any] = self._scheduled  # type: ignore[attr-defined]  # asyncio's own, untyped
+        next_s = min((timer._when for timer in timers if not timer.cancelled()), default=None)
+        if not self._ready and next_s is not None:  # type: ignore[attr-defined]  # as above
+            self._now_s = max(self._now_s, next_s)
         super()._run_once()  # type: ignore[misc]  # as above
 
 

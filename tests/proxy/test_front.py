@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -263,21 +264,58 @@ async def test_a_slow_reader_gets_its_answer_whole(start_proxy: StartProxy) -> N
     client.close()
 
 
-async def test_requests_beyond_the_bytes_that_may_be_held_are_shed(
-    upstream: ScriptedUpstream, start_proxy: StartProxy
-) -> None:
-    running = await start_proxy(max_message_mib=1, max_held_mib=2)
-    large = RequestFrame("scripted", "image", "UINT8", (1, 4))
-    held = [asyncio.ensure_future(running.send(large.build(f"sleep:0.5/{n}", bytes(900_000)))) for n in range(2)]
-    while len(upstream.started) < 2:
+async def held_bytes(running: RunningProxy, wanted: Callable[[int], bool]) -> int:
+    """What the metrics say is held, once it is as wanted."""
+    async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"http://{running.admin}/metrics") as response:
+                lines = (await response.text()).splitlines()
+            held = int(float(next(line for line in lines if line.startswith("tailgate_held_bytes ")).split()[1]))
+            if wanted(held):
+                return held
+            await asyncio.sleep(0.02)
+
+
+async def test_requests_that_pass_through_are_not_held(upstream: ScriptedUpstream, start_proxy: StartProxy) -> None:
+    running = await start_proxy(max_held_mib=1)
+    frame = RequestFrame("scripted", "image", "UINT8", (1, 4))
+    calls = [asyncio.ensure_future(running.send(frame.build(f"sleep:0.5/{n}", bytes(900_000)))) for n in range(4)]
+    while len(upstream.started) < 4:
         await asyncio.sleep(0.01)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await running.send(large.build("1/c", bytes(900_000)))
+    assert await held_bytes(running, lambda held: held >= 0) < 900_000
+    await asyncio.gather(*calls)
+    assert await booked(running, 4) == {"ok": 4}
+
+
+async def test_a_compressed_message_that_does_not_fit_among_the_held_bytes_is_shed(start_proxy: StartProxy) -> None:
+    running = await start_proxy(max_message_mib=8, max_held_mib=2)
+    frame, noise = RequestFrame("scripted", "image", "UINT8", (1, 4)), random.Random(3).randbytes(2_500_000)
+    method = running.channel.unary_unary(MODEL_INFER)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:  # zeros, for gRPC compresses only what gets smaller by that
+        await method(frame.build("1/a", noise + bytes(500_000)), compression=grpc.Compression.Gzip)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "--max-held-mib" in (caught.value.details() or "")
-    await asyncio.gather(*held)
-    assert await running.send(large.build("1/d", bytes(900_000)))  # all was given back
-    assert await booked(running, 4) == {"ok": 3, "shed_queue_full": 1}
+    assert await method(frame.build("1/b", noise[:900_000] + bytes(500_000)), compression=grpc.Compression.Gzip)
+    assert await held_bytes(running, lambda held: held == 0) == 0
+    assert await booked(running, 2) == {"ok": 1, "shed_queue_full": 1}
+
+
+async def test_answers_that_a_slow_reader_pins_are_bounded_and_cost_nobody_else(start_proxy: StartProxy) -> None:
+    running = await start_proxy(max_message_mib=1, max_held_mib=2)
+    client = await RawClient.connect(running)
+    client.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0})
+    for number in range(4):  # answers of 800 KB each, of which it takes nothing
+        request = RequestFrame("scripted", "image", "UINT8", (1, 4)).build(f"large:200000/{number}", b"abcd")
+        client.send(client.start(), framed(request))
+    await booked(running, 4)
+    assert 1_600_000 <= await held_bytes(running, lambda held: held > 0) <= 2 << 20
+    assert await running.infer("1/other")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await running.infer("large:200000/other")
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    client.writer.transport.abort()
+    assert await held_bytes(running, lambda held: held == 0) == 0
+    assert await running.infer("large:200000/after")
 
 
 @pytest.mark.parametrize("name", ["café", "a\nb", "a\0b", "x" * 20_000])

@@ -1,0 +1,257 @@
+"""One call on its way, one thing at a time: what becomes of it, and what its client and the upstream are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tailgate.deadline import parse_grpc_timeout
+from tailgate.errors import Status
+from tailgate.observation import Verdict
+from tailgate.outcome import Outcome
+from tailgate_proxy.call import MOST_TRIES, Answer, CallFailed
+from tailgate_proxy.passage import REPLAYABLE_BYTES
+
+NewWorld = Any  # defined in conftest.py, which tests do not import
+WRONG = 4  # where the label is 3
+
+
+def test_a_late_answer_of_a_call_that_runs_on_is_scored_and_the_client_never_sees_it(new_world: NewWorld) -> None:
+    world = new_world(late_share=1.0)
+    call = world.send()
+    world.pass_time(0.0501)
+    ((reply, at_s),) = call.replies
+    assert (reply.status, at_s) == (Status.DEADLINE_EXCEEDED, world.now_s)
+    assert (b"tailgate-outcome", b"deadline_in_flight") in reply.trailers
+    assert world.seen == []  # it is not over
+    world.pass_time(0.05, timers=False)
+    world.answer(call)
+    assert len(call.replies) == 1
+    (seen,) = world.seen
+    assert (seen.outcome, seen.verdict, seen.status) == (
+        Outcome.OK_LATE_DISCARDED,
+        Verdict.RIGHT,
+        Status.DEADLINE_EXCEEDED,
+    )
+    assert seen.latency_s == pytest.approx(0.1001)
+    world.check_end()
+
+
+def test_a_call_runs_on_only_for_as_long_as_configured_and_then_the_upstream_is_told(new_world: NewWorld) -> None:
+    world = new_world(late_share=1.0)
+    call = world.send()
+    attempt = call.attempts[0]
+    world.pass_time(0.06)
+    world.pass_time(0.08)
+    assert not attempt.over
+    world.pass_time(0.02)
+    assert attempt.over
+    assert world.outcomes == [Outcome.DEADLINE_IN_FLIGHT]
+    world.check_end()
+
+
+def test_without_a_share_the_upstreams_work_ends_at_the_deadline(new_world: NewWorld) -> None:
+    world = new_world()
+    call = world.send()
+    world.pass_time(0.0501)
+    assert call.attempts[0].over
+    assert world.outcomes == [Outcome.DEADLINE_IN_FLIGHT]
+    world.check_end()
+
+
+@pytest.mark.parametrize("waiting", ["for its body", "for a place"])
+def test_a_call_that_the_upstream_does_not_have_whole_never_runs_on(waiting: str, new_world: NewWorld) -> None:
+    world = new_world(late_share=1.0)
+    if waiting == "for a place":
+        world.upstream = ["keep waiting"]
+        world.send()
+    else:
+        call = world.start()
+        call.feed(len(call.body) - 5, end=False)
+    world.pass_time(0.06)
+    assert world.outcomes == [Outcome.DEADLINE_IN_FLIGHT]
+    world.check_end()
+
+
+def test_a_client_that_leaves_at_its_deadline_does_not_end_a_call_that_runs_on(new_world: NewWorld) -> None:
+    world = new_world(late_share=1.0)
+    call = world.send()
+    world.pass_time(0.051, timers=False)  # its own timer was faster than ours
+    call.leave()
+    world.answer(call, WRONG)
+    (seen,) = world.seen
+    assert (seen.outcome, seen.verdict) == (Outcome.OK_LATE_DISCARDED, Verdict.WRONG)
+    world.check_end()
+
+
+def test_what_the_upstream_has_for_a_call_that_may_run_on_includes_the_patience(new_world: NewWorld) -> None:
+    for late_share, expected_s in ((0.0, 0.05), (1.0, 0.15)):
+        world = new_world(late_share=late_share)
+        call = world.send()
+        timeout = dict(call.passage.headers(b"up:1", tls=False))[b"grpc-timeout"]
+        assert parse_grpc_timeout(timeout.decode()) == pytest.approx(expected_s)
+
+
+@pytest.mark.parametrize("model", ["other", "watched", "soft"])
+def test_an_answer_before_its_timer_had_a_turn_is_late_all_the_same(model: str, new_world: NewWorld) -> None:
+    world = new_world()
+    call = world.send("plain", model)
+    world.pass_time(0.0501, timers=False)
+    world.answer(call)
+    expected = {
+        "other": Outcome.OK_LATE_DISCARDED,
+        "watched": Outcome.OK_LATE,
+        "soft": Outcome.DEFAULT_ANSWERED,
+    }
+    assert world.outcomes == [expected[model]]
+    world.check_end()
+
+
+def test_a_refused_call_is_made_again_with_all_that_was_sent_of_it(new_world: NewWorld) -> None:
+    world = new_world()
+    call = world.start()
+    call.feed(len(call.body) - 5, end=False)  # its tensor has begun, so all its names are there
+    world.fail(call, Status.UNAVAILABLE, retryable=True)
+    call.feed(len(call.body), end=True)
+    assert [attempt.received == call.body for attempt in call.attempts] == [False, True]
+    world.answer(call)
+    assert world.outcomes == [Outcome.OK]
+    assert call.taken_bytes == call.fed  # the client was told of every byte once
+    world.check_end()
+
+
+def test_a_call_is_not_made_again_for_ever_nor_where_the_upstream_may_have_seen_it(new_world: NewWorld) -> None:
+    world = new_world()
+    call = world.send()
+    for _ in range(MOST_TRIES):
+        world.fail(call, Status.UNAVAILABLE, retryable=True)
+    seen_once = world.send()
+    world.fail(seen_once, Status.UNAVAILABLE)
+    assert (len(call.attempts), len(seen_once.attempts)) == (MOST_TRIES, 1)
+    assert world.outcomes == [Outcome.UPSTREAM_UNAVAILABLE] * 2
+    world.check_end()
+
+
+def test_a_body_too_large_to_keep_is_not_sent_again(new_world: NewWorld) -> None:
+    world = new_world()
+    call = world.start("large")
+    call.feed(REPLAYABLE_BYTES, end=False)
+    call.feed(1, end=False)
+    world.fail(call, Status.UNAVAILABLE, retryable=True)
+    assert len(call.attempts) == 1
+    assert world.outcomes == [Outcome.UPSTREAM_UNAVAILABLE]
+    world.check_end()
+
+
+def test_a_slow_upstream_slows_its_client(new_world: NewWorld) -> None:
+    world = new_world()
+    world.room = 1000
+    call = world.start("large")
+    call.feed(3000, end=False)
+    assert (call.taken_bytes, world.held.bytes) == (1000, 2000)
+    call.attempts[0].read(1500)
+    assert (call.taken_bytes, world.held.bytes) == (2500, 500)
+    call.leave()
+    world.check_end()
+
+
+@pytest.mark.parametrize("kind", ["plain", "gzip", "large"])
+def test_what_does_not_fit_among_the_held_bytes_is_shed_and_says_which_option_it_was(
+    kind: str, new_world: NewWorld
+) -> None:
+    world = new_world(max_held_bytes=40)
+    world.upstream = ["keep waiting"]
+    call = world.send(kind)
+    ((reply, _),) = call.replies
+    assert (reply.status, "--max-held-mib" in reply.message) == (Status.RESOURCE_EXHAUSTED, True)
+    assert world.outcomes == [Outcome.SHED_QUEUE_FULL]
+    world.check_end()
+
+
+def test_a_fault_of_the_proxy_ends_its_one_call_and_no_other(
+    caplog: pytest.LogCaptureFixture, new_world: NewWorld
+) -> None:
+    world = new_world()
+    other = world.send()
+    call = world.start()
+    call.feed(len(call.body) - 5, end=False)  # its tensor has begun, so all its names are there
+    call.attempts[0].broken = True
+    call.feed(len(call.body), end=True)
+    world.answer(other)
+    assert "request 1 failed inside the proxy" in caplog.text
+    assert world.outcomes == [Outcome.INTERNAL, Outcome.OK]
+    assert world.held.bytes == 0
+    assert call.attempts[0].over
+
+
+def test_a_proxy_that_stops_answers_what_is_under_way_and_the_upstream_hears_of_it(new_world: NewWorld) -> None:
+    world = new_world(late_share=1.0)
+    calls = [world.start(), world.send()]
+    for call in calls:
+        call.passage.stop()
+    assert [call.replies[0][0].status for call in calls] == [Status.UNAVAILABLE] * 2
+    assert world.outcomes == [Outcome.DRAINING] * 2
+    assert calls[1].attempts[0].over
+    world.check_end()
+
+
+def test_an_answer_to_a_call_whose_client_is_gone_changes_nothing(new_world: NewWorld) -> None:
+    world = new_world()
+    call = world.send()
+    call.leave()
+    call.passage.answered(Answer(b""))
+    call.passage.failed(CallFailed(Status.INTERNAL, "late"))
+    call.passage.time_up()
+    call.passage.stop()
+    assert world.outcomes == [Outcome.CLIENT_CANCELLED]
+    world.check_end()
+
+
+@pytest.mark.parametrize("ends", ["fails", "answers garbage"])
+def test_a_call_that_runs_on_in_vain_is_booked_as_its_client_was_told(ends: str, new_world: NewWorld) -> None:
+    world = new_world(late_share=1.0)
+    call = world.send()
+    world.pass_time(0.06)
+    if ends == "fails":
+        world.fail(call, Status.INTERNAL)
+    else:
+        world.answer_garbage(call)
+    (seen,) = world.seen
+    assert (seen.outcome, seen.status) == (Outcome.DEADLINE_IN_FLIGHT, Status.DEADLINE_EXCEEDED)
+
+
+def test_no_answer_counts_as_given_to_a_client_that_left(new_world: NewWorld) -> None:
+    world = new_world(late_share=1.0)
+    call = world.send()
+    world.pass_time(0.047, timers=False)  # so close to the deadline that it has met it
+    call.leave()
+    world.pass_time(0.001, timers=False)
+    world.answer(call)
+    assert [seen.outcome.answered for seen in world.seen] == [False]
+
+
+@pytest.mark.parametrize("status", [Status.DEADLINE_EXCEEDED, Status.UNAVAILABLE])
+def test_the_default_answer_is_given_at_the_deadline_although_the_upstream_says_first_that_there_is_none(
+    status: Status, new_world: NewWorld
+) -> None:
+    world = new_world()
+    call = world.send("plain", "soft")
+    world.pass_time(
+        0.0501, timers=False
+    )  # the upstream keeps the deadline too, and its word may come before our timer's turn
+    world.fail(call, status)
+    assert world.outcomes == [Outcome.DEFAULT_ANSWERED]
+    assert call.replies[0][0].status is Status.OK
+
+
+def test_a_call_has_the_id_of_its_message_wherever_that_was_cut(new_world: NewWorld) -> None:
+    world = new_world(max_in_flight=1)
+    length = len(world.start().body)
+    world.calls[0].leave()
+    for cut in range(length + 1):
+        call = world.start(named=False)
+        call.feed(cut, end=False)
+        call.feed(length, end=True)
+        world.answer(call)
+    assert [seen.request_id for seen in world.seen] == [str(number) for number in range(length + 2)]
