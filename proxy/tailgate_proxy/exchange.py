@@ -9,12 +9,10 @@ from tailgate.deadline import Deadline, earliest, parse_deadline_ms, parse_grpc_
 from tailgate.errors import InvalidRequest
 from tailgate.http2.events import Field, Headers
 from tailgate.protocol.answers import UNKNOWN_CLASS
-from tailgate.protocol.envelope import Envelope
+from tailgate.protocol.envelope import NO_ENVELOPE, Envelope
 from tailgate.protocol.names import DEADLINE_MS, LABEL, REQUEST_ID
 from tailgate_proxy.call import Arrival
 from tailgate_proxy.routes import Route, Routes
-
-NO_ENVELOPE = Envelope("", "", "")
 
 _REQUEST_ID, _DEADLINE_MS, _LABEL = REQUEST_ID.encode(), DEADLINE_MS.encode(), LABEL.encode()
 _TIMEOUT, _ENCODING = b"grpc-timeout", b"grpc-encoding"

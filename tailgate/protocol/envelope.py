@@ -27,6 +27,10 @@ class Envelope(NamedTuple):
     id: str
 
 
+NO_ENVELOPE = Envelope("", "", "")
+"""Of a request that has said nothing yet."""
+
+
 def read_envelope(body: bytes | memoryview) -> Envelope:
     """The envelope of a serialized ModelInferRequest.
 

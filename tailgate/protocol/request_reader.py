@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from tailgate.errors import InvalidRequest, TooLarge
 from tailgate.protocol.envelope import (
+    NO_ENVELOPE,
     RAW_INPUT_CONTENTS,
-    Envelope,
     envelope_of,
     field_at,
     not_protobuf,
@@ -24,8 +24,6 @@ MAX_NAME_BYTES = 64 * 1024
 
 LARGE_BYTES = 1024
 """What lacks so much is a tensor, whatever its field."""
-
-_NO_ENVELOPE = Envelope("", "", "")
 
 
 class RequestReader:
@@ -60,7 +58,7 @@ class RequestReader:
         self._past_names = False  # whether a tensor has begun
         self._names: dict[int, str] = {}
         self.compressed = False
-        self.envelope = _NO_ENVELOPE
+        self.envelope = NO_ENVELOPE
 
     @property
     def complete(self) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from tailgate.errors import InvalidRequest, Status
 from tailgate.http2.events import Field, Headers
 from tailgate.http2.grpc_headers import CONTENT_TYPE, format_grpc_timeout
+from tailgate.http2.grpc_messages import PREFIX_BYTES
 from tailgate.outcome import Ending
 from tailgate.protocol.answers import UNKNOWN_CLASS, NotAnAnswer, read_answer
 from tailgate.protocol.envelope import read_envelope
 from tailgate.protocol.names import MODEL_INFER, REQUEST_ID
-from tailgate.protocol.request_reader import PREFIX_BYTES
 from tailgate_proxy.call import Answer, CallFailed, Reply
 from tailgate_proxy.exchange import Exchange
 
