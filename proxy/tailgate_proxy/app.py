@@ -25,11 +25,11 @@ from tailgate.trace.recorder import Recorder
 from tailgate_proxy.admin import start_admin
 from tailgate_proxy.call import CallFailed
 from tailgate_proxy.config import ProxyConfig
+from tailgate_proxy.connection_limits import ConnectionLimits
 from tailgate_proxy.front import Front
 from tailgate_proxy.held import Held
 from tailgate_proxy.known_models import OTHER, KnownModels
 from tailgate_proxy.loop_lag import LoopLag
-from tailgate_proxy.patience import Patience
 from tailgate_proxy.pipeline import build_pipeline
 from tailgate_proxy.routes import build_routes
 from tailgate_proxy.status import status_document
@@ -112,7 +112,7 @@ class Proxy:
             self._desk,
             max_in_flight=config.max_in_flight,
             held=self._held,
-            patience=Patience(
+            connection_limits=ConnectionLimits(
                 settle_s=config.handshake_timeout,
                 midway_s=config.handshake_timeout,
                 stall_s=config.stall_timeout,

@@ -15,11 +15,11 @@ from tailgate.http2.codes import MAX_STREAM_ID
 from tailgate.http2.limits import Limits
 from tailgate.protocol.names import MODEL_INFER, SERVICE
 from tailgate_proxy.call import Arrival, Client, Ongoing
+from tailgate_proxy.connection_limits import ConnectionLimits, End, PeerCounts
 from tailgate_proxy.control import ControlCall, PassOn
 from tailgate_proxy.exchange import read_headers
 from tailgate_proxy.held import Held
 from tailgate_proxy.passage import Passage
-from tailgate_proxy.patience import End, Patience, PeerCounts
 from tailgate_proxy.pipeline import Pipeline
 from tailgate_proxy.wire.inbound import Inbound
 from tailgate_proxy.wire.link import Desk
@@ -47,7 +47,7 @@ class Front:
         *,
         max_in_flight: int,
         held: Held,
-        patience: Patience,
+        connection_limits: ConnectionLimits,
         blind_s: Callable[[float], float],
     ) -> None:
         """Nothing is bound before `listen`."""
@@ -56,7 +56,7 @@ class Front:
         self._desk = desk
         self._limits = Limits(max_concurrent_streams=max_in_flight + ROOM_FOR_REFUSALS, resets=RESETS)
         self._held = held
-        self._patience = patience
+        self._connection_limits = connection_limits
         self._peers = PeerCounts()
         self._sweeping: asyncio.Task[None] | None = None
         self.ends: Counter[End] = Counter(dict.fromkeys(End, 0))
@@ -121,13 +121,13 @@ class Front:
             limits=self._limits,
             held=self._held,
             blind_s=self._blind_s,
-            patience=self._patience,
+            connection_limits=self._connection_limits,
             on_made=self._made,
             on_lost=self._lost,
         )
 
     def _made(self, connection: Inbound) -> End | None:
-        refusal = self._patience.admits(self._peers.total, self._peers.of(connection.peer))
+        refusal = self._connection_limits.admits(self._peers.total, self._peers.of(connection.peer))
         self._connections.add(connection)
         self._peers.add(connection.peer)
         return refusal

@@ -45,11 +45,6 @@ class ReceiveWindow:
         self.credit = target if credit is None else credit
         self.pending = target - self.credit
 
-    def take(self, count: int) -> bool:
-        """The peer has sent so much; returns whether it might."""
-        self.credit -= count
-        return self.credit >= 0
-
     def acknowledge(self, count: int) -> int:
         """So much is no longer held; returns the increment to announce now, or 0 to wait for more.
 

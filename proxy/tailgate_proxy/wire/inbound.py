@@ -23,8 +23,8 @@ from tailgate.http2.grpc_headers import RESPONSE, http_refusal
 from tailgate.http2.limits import Limits
 from tailgate_proxy.call import Arrival, Client, Ongoing, Reply
 from tailgate_proxy.compression import ACCEPTED
+from tailgate_proxy.connection_limits import ConnectionLimits, End, Standing
 from tailgate_proxy.held import Held
-from tailgate_proxy.patience import End, Patience, Standing
 from tailgate_proxy.wire.link import Desk, Link
 
 Serve = Callable[[bytes, Arrival, Client, int], Ongoing]
@@ -58,7 +58,7 @@ class Inbound(Link):
         limits: Limits,
         held: Held,
         blind_s: Callable[[float], float],
-        patience: Patience,
+        connection_limits: ConnectionLimits,
         on_made: Callable[[Inbound], End | None],
         on_lost: Callable[[Inbound], None],
     ) -> None:
@@ -70,7 +70,7 @@ class Inbound(Link):
             limits: Of the connection.
             held: Bound of what waits in the proxy.
             blind_s: For how long, at an instant, nobody had looked.
-            patience: How long it may keep us waiting.
+            connection_limits: How long it may keep us waiting.
             on_made: Asked when the connection is made: why it cannot be taken, or None.
             on_lost: Told when the connection is gone.
         """
@@ -78,7 +78,7 @@ class Inbound(Link):
         self._serve = serve
         self._held = held
         self._blind_s = blind_s
-        self._patience = patience
+        self._connection_limits = connection_limits
         self._on_made = on_made
         self._on_lost = on_lost
         self._midway_since_s: float | None = None
@@ -112,7 +112,7 @@ class Inbound(Link):
             waiting_since_s=self.waiting_since_s,
             busy=self.busy,
         )
-        end = self._patience.ends(standing, now_s)
+        end = self._connection_limits.ends(standing, now_s)
         if end is not None:
             self.end_for(end)
 

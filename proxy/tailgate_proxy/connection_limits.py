@@ -33,7 +33,7 @@ class End(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ConnectionLimits:
     """The limits.
 
     Attributes:
