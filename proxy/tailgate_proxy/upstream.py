@@ -7,6 +7,7 @@ import logging
 import ssl
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from google.protobuf.message import DecodeError
 
@@ -24,12 +25,13 @@ from tailgate_proxy.steps.forward import call_headers
 from tailgate_proxy.wire.link import Desk
 from tailgate_proxy.wire.outbound import Outbound
 
-PROBE_TIMEOUT_S = 2.0
-CONNECT_TIMEOUT_S = 2.0
+PROBE_TIMEOUT_S: Final = 2.0
+CONNECT_TIMEOUT_S: Final = 2.0
 """Longest wait for a connection: a host that has vanished answers nothing at all."""
-MAX_CONNECTIONS = 8
-"""Opened as the upstream's limit on streams asks for them; beyond, calls wait for a place."""
-LIMITS = Limits(connection_window=64 << 20, stream_window=4 << 20)
+MAX_CONNECTIONS: Final = 8
+"""Opened where the upstream's limit on streams, or its window for a whole connection, leaves no room for another call
+on those there are; beyond, calls wait for a place."""
+LIMITS: Final = Limits(connection_window=64 << 20, stream_window=4 << 20)
 """What an upstream may have on its way to us: answers are taken as they come, and counted as held."""
 
 _log = logging.getLogger(__name__)
@@ -62,6 +64,8 @@ class Upstream:
         if not self._queue:
             connection = self._with_room()
             if connection is not None:
+                if connection.choked:
+                    self._add_connection()
                 connection.begin(caller)
                 return
         self._queue.append(caller)
@@ -125,10 +129,12 @@ class Upstream:
         self._fail_queue("the proxy is shutting down")
 
     def _with_room(self) -> Outbound | None:
-        """Of the connections with room the one with the fewest calls."""
+        """Of the connections with room the one with the fewest calls; one that lets bodies through, if there is any."""
         best: Outbound | None = None
         for connection in self._connections:
-            if connection.usable and (best is None or connection.calls < best.calls):
+            if connection.usable and (
+                best is None or (connection.choked, connection.calls) < (best.choked, best.calls)
+            ):
                 best = connection
         return best
 
@@ -142,13 +148,20 @@ class Upstream:
             if connection is None:
                 break
             connection.begin(self._queue.popleft())
-        if not self._queue or self._connecting is not None or len(self._connections) >= MAX_CONNECTIONS:
-            return
-        if self._closed or not self._backoff.may_try(self._desk.loop.time()):
-            if self._closed or not self._connections:
-                self._fail_queue(f"the upstream {self.address} cannot be reached")
-            return
-        self._connecting = self._desk.loop.create_task(self._connect())
+        if self._queue and not self._add_connection() and (self._closed or not self._connections):
+            self._fail_queue(f"the upstream {self.address} cannot be reached")
+
+    def _add_connection(self) -> bool:
+        """See to it that there will be another connection, if there may be one; returns whether it is on its way."""
+        if self._connecting is None:
+            if (
+                self._closed
+                or len(self._connections) >= MAX_CONNECTIONS
+                or not self._backoff.may_try(self._desk.loop.time())
+            ):
+                return False
+            self._connecting = self._desk.loop.create_task(self._connect())
+        return True
 
     async def _connect(self) -> None:
         try:

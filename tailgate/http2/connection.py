@@ -243,6 +243,11 @@ class Connection:
         return self._state.peer
 
     def send_window(self, stream_id: int) -> int:
+    @property
+    def choked(self) -> bool:
+        """Whether the connection's window lets no data of any stream out."""
+        return self._state.send_window.size <= 0
+
         """How many bytes `send_data` would take now; 0 for a stream that is gone."""
         stream = self._state.streams.open.get(stream_id)
         return 0 if stream is None else max(0, min(self._state.send_window.size, stream.send_window.size))

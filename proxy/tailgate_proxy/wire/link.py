@@ -221,7 +221,7 @@ class Link(asyncio.BufferedProtocol, ABC):
     def send_unsent(self, stream_id: int) -> None:
         """Go on with one stream that waits for room, or with 0 with all, those that came first before the others."""
         for waiting in list(self._unsent) if stream_id == 0 else [stream_id] if stream_id in self._unsent else []:
-            if self._paused:
+            if self._paused or self.http2.choked:
                 break
             unsent = self._unsent.get(waiting)
             if unsent is not None:

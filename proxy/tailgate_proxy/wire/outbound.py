@@ -107,6 +107,11 @@ class Outbound(Link):
 
     @property
     def calls(self) -> int:
+    @property
+    def choked(self) -> bool:
+        """Whether the upstream lets no body of any call come over it for now."""
+        return self.http2.choked
+
         """How many are on it."""
         return len(self._waiting)
 

@@ -342,6 +342,22 @@ async def test_what_waits_for_an_upstream_that_does_not_read_is_bounded_and_give
     await until(lambda: held.bytes == 0)
 
 
+async def test_calls_find_a_way_round_a_connection_that_lets_no_body_through(
+    raw_upstream: StartRaw, pool: MakePool
+) -> None:
+    raw = await raw_upstream()
+    upstream = pool(raw.address)
+    await ask(upstream)
+    raw.peers[0].reads = False  # what it takes of a body at first, 64 KB, is all that it takes
+    large, small = (asyncio.ensure_future(ask(upstream, bytes(size))) for size in (200_000, 100))
+    await until(lambda: len(raw.peers) == 2)
+    assert await ask(upstream) == b"yes"
+    assert [large.done(), small.done()] == [False, False]
+    assert len(raw.peers[0].bodies) == 3
+    large.cancel()
+    small.cancel()
+
+
 # -- upstreams that do not answer --------------------------------------------------------------------------------------
 
 
