@@ -16,13 +16,11 @@ class Case:
         name: In words.
         attack: Does it, once, and asserts what the attacker itself has to see. It may be repeated.
         settings: Of the proxy, where its defaults would take too long to show it.
-        missing: The limit that the proxy does not have yet, if it cannot withstand this.
     """
 
     name: str
     attack: Callable[[Target], Awaitable[None]]
     settings: Mapping[str, object] = field(default_factory=dict)
-    missing: str = ""
 
 
 def words(attack: Callable[[Target], Awaitable[None]]) -> str:

@@ -94,10 +94,5 @@ CASES = (
     Case(words(a_window_of_one_byte), a_window_of_one_byte),
     Case(words(windows_that_stay_shut), windows_that_stay_shut, _STALLED),
     Case(words(answers_that_are_never_read), answers_that_are_never_read, _STALLED),
-    Case(
-        words(windows_that_open_by_a_byte_now_and_then),
-        windows_that_open_by_a_byte_now_and_then,
-        _STALLED,
-        "least rate at which an answer must be taken",
-    ),
+    Case(words(windows_that_open_by_a_byte_now_and_then), windows_that_open_by_a_byte_now_and_then, _STALLED),
 )

@@ -77,6 +77,7 @@ class Proxy:
         self._routes = build_routes(config)
         self._tls = Tls(config)
         self._upstream = Upstream(
+        self._desk.between_reads = self._timekeeper.catch_up
             config.upstream, self._desk, self._held, config.max_message_mib << 20, self._tls.upstream
         )
         self._lag = LoopLag(clock)

@@ -74,7 +74,7 @@ class ProxyConfig(Config):
         max_connections: Clients connected at once; more are turned away.
         max_connections_per_peer: The same from one address.
         handshake_timeout: Seconds a client has to acknowledge our settings, and to complete what it has begun to send.
-        stall_timeout: Seconds that answers may wait for a client that reads nothing.
+        stall_timeout: Seconds that answers may wait for a client that reads nothing, or next to nothing.
         idle_timeout: Seconds that a connection may be without a call.
         drain_grace: Longest wait for requests in flight when told to stop.
         tls_cert: The certificate clients are served with, with its chain, in PEM; None: no TLS.

@@ -39,7 +39,7 @@ class ConnectionLimits:
     Attributes:
         settle_s: Until a new connection has acknowledged our settings.
         midway_s: Until what was begun is complete.
-        stall_s: Until some of what waits for the client has left.
+        stall_s: Until what waits for the client has made progress.
         idle_s: Without any call.
         most: Connections in all.
         most_of_peer: Connections from one address.
@@ -80,7 +80,7 @@ class Standing:
         heard_s: When the client last said something.
         settled: Whether it has acknowledged our settings.
         midway_since_s: Since when something is begun and not complete; None: nothing is.
-        waiting_since_s: Since when something waits for the client to read without any having left; None: nothing does.
+        waiting_since_s: Since when something waits for the client to read, without progress; None: nothing does.
         busy: Whether calls are on it.
     """
 

@@ -6,11 +6,12 @@ Timers may fire early, some by a millisecond: whether an instant has passed is f
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from tailgate.deadline_queue import DeadlineQueue
 from tailgate_proxy.pipeline import Watched
 
-EARLY_S = 0.0002
+EARLY_S: Final = 0.0002
 """How much later than a limit its timer is set: at the instant itself it has not passed yet."""
 
 
@@ -30,6 +31,12 @@ class Timekeeper:
         self._queue.add(at_s, watched)
         if at_s < self._timer_s:
             self._set(at_s)
+
+    def catch_up(self, now_s: float) -> None:
+        """To be called now and then where the loop is kept busy: its timers have their turn only when it is not."""
+        if self._timer is not None and now_s > self._timer_s:
+            self._timer.cancel()
+            self._look()
 
     def stop_all(self) -> None:
         """The proxy stops: whatever still goes on has to end."""

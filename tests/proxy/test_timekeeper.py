@@ -121,6 +121,26 @@ def test_a_limit_that_moves_is_kept_where_it_is_now(on_virtual_time: OnVirtualTi
         assert all(0 < told - expected <= LATEST_S for told, expected in zip(told_s, expected_s, strict=True))
 
 
+def test_a_loop_that_has_no_time_for_its_timers_is_caught_up_with_between_its_doings(
+    on_virtual_time: OnVirtualTime,
+) -> None:
+    async def scenario() -> list[list[float]]:
+        loop = asyncio.get_running_loop()
+        keeper = Timekeeper(loop)
+        calls = [watched(keeper, budget_s) for budget_s in (0.1, 0.2, 0.3)]
+        for _ in range(25):  # doings of 10 ms each, between which the loop has no turn
+            loop._now_s += 0.01  # type: ignore[attr-defined]  # the virtual loop's own
+            keeper.catch_up(loop.time())
+        await asyncio.sleep(1.0)
+        return [call.told_s for call in calls]
+
+    first, second, third = on_virtual_time(scenario())
+    assert [len(first), len(second), len(third)] == [1, 1, 1]
+    assert 0.1 < first[0] <= 0.1101
+    assert 0.2 < second[0] <= 0.2101
+    assert 0.3 < third[0] <= 0.3 + LATEST_S
+
+
 class EarlyTimers(asyncio.SelectorEventLoop):
     """A virtual loop whose timers fire a millisecond early, as uvloop's may."""
 

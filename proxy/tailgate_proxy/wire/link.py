@@ -11,22 +11,31 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import cast
+from collections.abc import Callable
+from typing import Final, cast
 
 from tailgate.http2.codes import Role
 from tailgate.http2.connection import Connection
 from tailgate.http2.events import ConnectionTerminated, Event, Headers
 from tailgate.http2.limits import Limits
 
-FORGIVE_S = 1.0
+FORGIVE_S: Final = 1.0
 """How often the budgets against floods are filled."""
 
-PAUSE_S = 0.0005
+PAUSE_S: Final = 0.0005
 """A loop that did nothing for so long was waiting for its sockets."""
 
-READ_BYTES = 256 * 1024
-WRITE_AT_ONCE = 64 * 1024
+READ_BYTES: Final = 256 * 1024
+PROGRESS_BYTES: Final = 16 * 1024
+"""So much of what waits on a stream has to leave within the time a peer may keep us waiting: less is a trickle."""
+WRITE_AFTER_S: Final = 0.001
+"""A turn of the loop that reads for longer than this writes in between."""
+WRITE_AT_ONCE: Final = 64 * 1024
 """What is more than this is written before the end of the turn, rather than copied to be kept until then."""
+
+
+def _do_nothing(now_s: float) -> None:
+    """Nobody wants a turn."""
 
 
 class Desk:
@@ -35,6 +44,8 @@ class Desk:
     Attributes:
         loop: The loop.
         buffer: What is read into.
+        between_reads: Called with the instant after each read: a turn of the loop reads all there is, and whoever has
+            to be on time cannot wait for that.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -43,13 +54,17 @@ class Desk:
         self.buffer = memoryview(bytearray(READ_BYTES))
         self._borrowers: list[Link] = []
         self._to_write: list[Link] = []
+        self._planned = False
         self._turns_s = (loop.time(), loop.time())
         self._active_s = 0.0
+        self._since_s: float | None = None  # when the first read of this turn, or since the last write, was done
+        self.between_reads: Callable[[float], None] = _do_nothing
 
     def write_soon(self, link: Link) -> None:
         """Have a connection write at the end of this turn of the loop."""
-        if not self._to_write:
-            self.loop.call_soon(self._write)
+        if not self._planned:
+            self._planned = True
+            self.loop.call_soon(self._end_turn)
         self._to_write.append(link)
 
     def blind_s(self, now_s: float) -> float:
@@ -58,12 +73,17 @@ class Desk:
         """
         return now_s - self._turns_s[0] if now_s - self._active_s < PAUSE_S else 0.0
 
+    def _end_turn(self) -> None:
+        self._planned = False
+        self._write()
+        self._since_s = None
+        self._active_s = now_s = self.loop.time()
+        self._turns_s = self._turns_s[1], now_s
+
     def _write(self) -> None:
         links, self._to_write = self._to_write, []
         for link in links:
             link.write()
-        self._active_s = now_s = self.loop.time()
-        self._turns_s = self._turns_s[1], now_s
 
     def lend(self, link: Link) -> None:
         """A connection was given a view of the buffer to send."""
@@ -75,20 +95,27 @@ class Desk:
             for link in self._borrowers:
                 link.settle()
             self._borrowers.clear()
-        self._active_s = self.loop.time()
+        self._active_s = now_s = self.loop.time()
+        self.between_reads(now_s)
+        if self._since_s is None:
+            self._since_s = now_s
+        elif self._to_write and now_s - self._since_s >= WRITE_AFTER_S:
+            self._since_s = now_s
+            self._write()
 
 
 class _Unsent:
     """What waits for room on a stream."""
 
-    __slots__ = ("bytes", "end", "pieces", "since_s", "trailers")
+    __slots__ = ("bytes", "end", "pieces", "progress", "since_s", "trailers")
 
     def __init__(self, since_s: float) -> None:
         self.pieces: deque[memoryview] = deque()
         self.bytes = 0
         self.end = False
         self.trailers: Headers | None = None
-        self.since_s = since_s
+        self.since_s = since_s  # when it began to wait, or last had made progress
+        self.progress = 0  # bytes that have left since then
 
 
 class Link(asyncio.BufferedProtocol, ABC):
@@ -183,7 +210,7 @@ class Link(asyncio.BufferedProtocol, ABC):
 
     @property
     def waiting_since_s(self) -> float | None:
-        """Since when something waits for the peer to make room without any having left; None where nothing does."""
+        """Since when something waits for the peer to make room and makes no progress; None where nothing does."""
         return min((unsent.since_s for unsent in self._unsent.values()), default=None)
 
     def send(
@@ -277,7 +304,9 @@ class Link(asyncio.BufferedProtocol, ABC):
                 self.http2.send_headers(stream_id, unsent.trailers, end_stream=True)
         if left:
             unsent.bytes -= left
-            unsent.since_s = self._loop.time()
+            unsent.progress += left
+            if unsent.progress >= PROGRESS_BYTES:
+                unsent.since_s, unsent.progress = self._loop.time(), 0
             self.progress(stream_id, left)
 
     def write(self) -> None:
