@@ -14,6 +14,7 @@ share of late calls that run on: their client is answered at the deadline, and t
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 from tailgate.deadline import Deadline
 from tailgate.errors import Overloaded, RequestError, Status, TooLarge
@@ -30,10 +31,10 @@ from tailgate_proxy.steps.forward import forwarded_headers, judge, reply_to_fail
 from tailgate_proxy.steps.limit import patience, reply_at_limit, runs_on
 from tailgate_proxy.steps.observe import mark
 
-REPLAYABLE_BYTES = 64 * 1024
+REPLAYABLE_BYTES: Final = 64 * 1024
 """A body up to this size is kept until its call has ended, to be sent again where the upstream cannot have seen it."""
 
-_STOPPED = "the proxy is shutting down and has waited long enough"
+_STOPPED: Final = "the proxy is shutting down and has waited long enough"
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class Passage:
         self._collected: list[bytes] | None = None  # pieces that nothing can be done with before there are more
         self._kept: list[bytes] | None = []  # all pieces, to be sent again; None where they are too many
         self._kept_bytes = 0
-        self._held = 0  # bytes that count as held in the proxy
+        self._held = 0  # bytes that wait: for a place, for room at the upstream, for more of them
         self._owed = 0  # bytes of which the client has not been told that they have left
 
     # -- the client's side ---------------------------------------------------------------------------------------------
@@ -183,7 +184,8 @@ class Passage:
         """So much of what was held has gone to the upstream: the client may send as much more."""
         freed, told = min(count, self._held), min(count, self._owed)
         self._held -= freed
-        self._pipeline.held.give_back(freed)
+        if self._kept is None:
+            self._pipeline.held.give_back(freed)
         self._owed -= told
         if told and self._client is not None:
             self._client.taken(self._stream_id, told)
@@ -278,12 +280,13 @@ class Passage:
         """Send a piece on, or keep it for an upstream that has no place yet; `told`: the client knows of it already."""
         size = len(piece)
         if self._kept is not None:
-            self._kept_bytes += size
-            if self._kept_bytes <= REPLAYABLE_BYTES:
+            if self._kept_bytes + size <= REPLAYABLE_BYTES and self._pipeline.held.take(size):
+                self._kept_bytes += size
                 piece = bytes(piece)
                 self._kept.append(piece)
-            else:
+            else:  # what waits of it is all that is left
                 self._kept = None
+                self._pipeline.held.give_back(self._kept_bytes - self._held)
         if self.ended:  # the call failed as soon as it was begun
             return
         if self._leg is None:
@@ -298,22 +301,24 @@ class Passage:
             self._hold(size - sent)
 
     def _hold(self, count: int) -> None:
-        if not self._pipeline.held.take(count):
+        """So much more waits; what is kept anyway, to be sent again, counts only once."""
+        if (self._kept is None or not self._begun) and not self._pipeline.held.take(count):
             raise Overloaded(f"the proxy holds {self._pipeline.held.bytes} bytes, about as many as it may")
         self._held += count
 
     def _again(self) -> bool:
         """Whether the call can be made once more; if so, what was sent of it waits again."""
-        if (
-            self._tries >= MOST_TRIES
-            or self._kept is None
-            or not self._pipeline.held.take(self._kept_bytes - self._held)
-        ):
+        if self._tries >= MOST_TRIES or self._kept is None:
             return False
         self._tries += 1
         self._held = self._kept_bytes
         self._waiting = list(self._kept)
         return True
+
+    @property
+    def replayable(self) -> bool:
+        """Whether all that came of its body is kept."""
+        return self._kept is not None
 
     @property
     def _defaults(self) -> bool:
@@ -352,9 +357,10 @@ class Passage:
         if self._leg is not None:
             self._leg.cancel(self._leg_stream)
             self._leg = None
-        if self._held:
-            pipeline.held.give_back(self._held)
-            self._held = 0
+        counted = self._held if self._kept is None or not self._begun else self._kept_bytes
+        if counted:
+            pipeline.held.give_back(counted)
+        self._held = 0
         self._kept = self._collected = None
         self._waiting = []
         if self._told and reply.ending is not Ending.ANSWERED:

@@ -21,6 +21,7 @@ from tailgate_proxy.exchange import Exchange
 from tailgate_proxy.held import Held
 from tailgate_proxy.routes import Routes
 from tailgate_proxy.steps.admit import Admit, refuse_expired, refuse_malformed
+from tailgate_proxy.steps.limit import end_if_over
 from tailgate_proxy.steps.observe import Observe
 
 Gate = Callable[[Exchange, float], Reply | None]
@@ -95,7 +96,7 @@ def build_pipeline(
             admit.refuse_beyond_room,  # the last: takes the place
         ),
         on_model=(
-            refuse_expired,  # the model's own deadline may be tighter than what held before
+            end_if_over,  # the model's own deadline may be tighter than what held before
         ),
         observe=observe,
         admit=admit,

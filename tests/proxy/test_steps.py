@@ -25,7 +25,7 @@ from tailgate_proxy.known_models import OTHER, KnownModels
 from tailgate_proxy.routes import Route
 from tailgate_proxy.steps.admit import Admit, refuse_expired, refuse_malformed
 from tailgate_proxy.steps.forward import MAX_ID_LENGTH, MAX_JUDGED_BYTES, forwarded_headers, judge, reply_to_failure
-from tailgate_proxy.steps.limit import PATIENCE_S, patience, reply_at_limit, runs_on
+from tailgate_proxy.steps.limit import PATIENCE_S, end_if_over, patience, reply_at_limit, runs_on
 from tailgate_proxy.steps.observe import RACE_S, Observe
 
 DEFAULT = DefaultAnswer(pb.ModelInferResponse(model_name="fallback").SerializeToString())
@@ -195,6 +195,21 @@ def test_what_has_no_time_left_is_refused(budget_s: float, now_s: float, mode: M
     assert (reply is not None) == refused
     if reply is not None:
         assert (reply.ending, reply.status) == (Ending.EXPIRED, Status.DEADLINE_EXCEEDED)
+
+
+@pytest.mark.parametrize(
+    ("mode", "now_s", "ending"),
+    [
+        (Mode.ENFORCE, 0.05, None),
+        (Mode.ENFORCE, 0.051, Ending.DEADLINE),
+        (Mode.OBSERVE, 0.051, None),
+    ],
+)
+def test_a_call_whose_deadline_was_unknown_until_it_had_passed_ends_as_it_would_have_at_it(
+    mode: Mode, now_s: float, ending: Ending | None
+) -> None:
+    reply = end_if_over(call(0.05, mode=mode), now_s)
+    assert (reply and reply.ending) == ending
 
 
 def test_what_is_malformed_is_refused_in_the_faults_own_words() -> None:

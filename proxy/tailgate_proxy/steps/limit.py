@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from typing import Final
 
 from tailgate.deadline import Deadline
 from tailgate.errors import Status
@@ -10,10 +11,10 @@ from tailgate.outcome import Ending, Mode
 from tailgate_proxy.call import Reply
 from tailgate_proxy.exchange import Exchange
 
-PATIENCE_S = 60.0
+PATIENCE_S: Final = 60.0
 """How much longer than its deadline an upstream may take in observe mode, where nothing else ends its work."""
 
-_TOO_LATE = "the deadline passed before the upstream answered"
+_TOO_LATE: Final = "the deadline passed before the upstream answered"
 
 
 def patience(exchange: Exchange) -> Deadline:
@@ -23,6 +24,11 @@ def patience(exchange: Exchange) -> Deadline:
     if exchange.grpc_budget_s is not None:
         return Deadline(exchange.arrival_s, exchange.grpc_budget_s)
     return Deadline(exchange.arrival_s, max(exchange.deadline.budget_s, 0.0) + PATIENCE_S)
+
+
+def end_if_over(exchange: Exchange, now_s: float) -> Reply | None:
+    """What ends a call whose limit has passed already: the deadline of its model became known only now."""
+    return reply_at_limit(exchange) if patience(exchange).passed(now_s) else None
 
 
 def runs_on(exchange: Exchange, share: float) -> bool:

@@ -159,7 +159,7 @@ class Call:
         """How many bytes of it should count as held."""
         if self.passage.ended:
             return 0
-        if self.attempt is not None:
+        if self.attempt is not None and not self.passage.replayable:
             return len(self.attempt.kept)
         opened = self.forwarded is not None and self.forwarded != self.body and self.fed == len(self.body)
         return len(self.forwarded or b"") if opened else self.fed
@@ -224,7 +224,7 @@ class World:
         encoding = ((b"grpc-encoding", b"gzip"),) if kind == "gzip" else ()
         name = ((b"x-request-id", b"%d" % number),) if named else ()
         headers = (*fields, *encoding, *name, (b"tailgate-label", b"%d" % LABEL))
-        exchange = read_headers(Arrival(headers, self.now_s, 1.7e9), ROUTES, lambda: "made")
+        exchange = read_headers(Arrival(headers, dict(headers), self.now_s, 1.7e9), ROUTES, lambda: "made")
         call.passage = Passage(exchange, self.pipeline, call, 1)
         self.calls.append(call)
         call.passage.arrive()
@@ -330,7 +330,7 @@ class World:
         for number, call in enumerate(self.calls):
             check_booked(call, by_id[str(number)])
         self.admit.draining = False
-        spare = read_headers(Arrival((), 0.0, 0.0), ROUTES, str)
+        spare = read_headers(Arrival((), {}, 0.0, 0.0), ROUTES, str)
         places = [self.admit.refuse_beyond_room(spare, 0.0) for _ in range(self.max_in_flight + 1)]
         assert [reply is None for reply in places] == [True] * self.max_in_flight + [False]
 

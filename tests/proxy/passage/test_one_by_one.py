@@ -146,12 +146,25 @@ def test_a_body_too_large_to_keep_is_not_sent_again(new_world: NewWorld) -> None
 
 def test_a_slow_upstream_slows_its_client(new_world: NewWorld) -> None:
     world = new_world()
+    world.room = REPLAYABLE_BYTES
+    call = world.start("large")
+    call.feed(REPLAYABLE_BYTES, end=False)
+    call.feed(3000, end=False)
+    assert (call.taken_bytes, world.held.bytes) == (REPLAYABLE_BYTES, 3000)
+    call.attempts[0].read(2500)
+    assert (call.taken_bytes, world.held.bytes) == (REPLAYABLE_BYTES + 2500, 500)
+    call.leave()
+    world.check_end()
+
+
+def test_a_body_that_may_be_sent_again_is_held_to_the_end_and_once(new_world: NewWorld) -> None:
+    world = new_world()
     world.room = 1000
     call = world.start("large")
     call.feed(3000, end=False)
-    assert (call.taken_bytes, world.held.bytes) == (1000, 2000)
-    call.attempts[0].read(1500)
-    assert (call.taken_bytes, world.held.bytes) == (2500, 500)
+    assert (call.taken_bytes, world.held.bytes) == (1000, 3000)
+    call.attempts[0].read(2000)
+    assert (call.taken_bytes, world.held.bytes) == (3000, 3000)
     call.leave()
     world.check_end()
 
@@ -229,6 +242,19 @@ def test_no_answer_counts_as_given_to_a_client_that_left(new_world: NewWorld) ->
     world.pass_time(0.001, timers=False)
     world.answer(call)
     assert [seen.outcome.answered for seen in world.seen] == [False]
+
+
+def test_the_default_answer_is_given_also_where_the_model_became_known_only_after_its_deadline(
+    new_world: NewWorld,
+) -> None:
+    world = new_world()
+    call = world.start("plain", "soft")
+    world.pass_time(0.0501, timers=False)  # "soft" has 50 ms; nothing of its name has come yet
+    call.feed(len(call.body), end=True)
+    assert not call.attempts
+    assert world.outcomes == [Outcome.DEFAULT_ANSWERED]
+    assert call.replies[0][0].status is Status.OK
+    world.check_end()
 
 
 @pytest.mark.parametrize("status", [Status.DEADLINE_EXCEEDED, Status.UNAVAILABLE])
