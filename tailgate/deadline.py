@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import math
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tailgate.errors import InvalidRequest
 
-MAX_BUDGET_S = 3600.0
+MAX_BUDGET_S: Final = 3600.0
 """Longest budget taken: an inference that may last longer than an hour has no deadline worth the name."""
 
-_MAX_DIGITS = 8
-_GRPC_UNIT_S = {"H": (3600, 1), "M": (60, 1), "S": (1, 1), "m": (1, 10**3), "u": (1, 10**6), "n": (1, 10**9)}
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_MAX_DIGITS: Final = 8
+_GRPC_UNIT_S: Final = {"H": (3600, 1), "M": (60, 1), "S": (1, 1), "m": (1, 10**3), "u": (1, 10**6), "n": (1, 10**9)}
+_NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class Deadline(NamedTuple):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-_LEAST_SWEEP = 1024
+_LEAST_SWEEP: Final = 1024
 
 Item = TypeVar("Item")
 

@@ -10,14 +10,15 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from tailgate.observation import Observation, Verdict
 from tailgate.outcome import ANSWER_SEEN, PROXY_OUTCOMES, Outcome
 from tailgate.protocol.answers import UNKNOWN_CLASS
 
-_RIGHT = Verdict.RIGHT
+_RIGHT: Final = Verdict.RIGHT
 
-BASE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+BASE_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 def latency_buckets_s(deadlines_s: Iterable[float]) -> tuple[float, ...]:

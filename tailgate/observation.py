@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tailgate.errors import Status
 from tailgate.outcome import ANSWER_SEEN, Outcome
@@ -26,7 +26,10 @@ class Verdict(StrEnum):
     __hash__ = str.__hash__  # an enumeration's own is ten times as slow, and books are looked up for every request
 
 
-_RIGHT, _WRONG, _UNKNOWN = Verdict  # each look-up in an enumeration costs as much as the comparison it is for
+# Each look-up in an enumeration costs as much as the comparison that it is for.
+_RIGHT: Final = Verdict.RIGHT
+_WRONG: Final = Verdict.WRONG
+_UNKNOWN: Final = Verdict.UNKNOWN
 
 
 class Observation(NamedTuple):

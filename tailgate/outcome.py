@@ -7,6 +7,7 @@ everybody else takes the `Outcome` as it was decided, once, where everything was
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum, auto
+from typing import Final
 
 from tailgate.errors import Status
 
@@ -74,13 +75,13 @@ class Outcome(IntEnum):
         return self in ANSWERED
 
 
-ANSWERED = (Outcome.OK, Outcome.OK_LATE)
+ANSWERED: Final = (Outcome.OK, Outcome.OK_LATE)
 """The outcomes with which the client got an answer, late or not."""
 
-ANSWER_SEEN = (*ANSWERED, Outcome.OK_LATE_DISCARDED)
+ANSWER_SEEN: Final = (*ANSWERED, Outcome.OK_LATE_DISCARDED)
 """The outcomes with which a complete answer was seen, whether or not the client got it: only these can be judged."""
 
-PROXY_OUTCOMES = tuple(outcome for outcome in Outcome if outcome is not Outcome.NOT_SENT)
+PROXY_OUTCOMES: Final = tuple(outcome for outcome in Outcome if outcome is not Outcome.NOT_SENT)
 """The outcomes a proxy can book."""
 
 

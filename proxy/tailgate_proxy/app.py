@@ -43,6 +43,10 @@ from tailgate_proxy.wire.link import Desk
 PROBE_INTERVAL_S = 0.5
 """How often the upstream is asked whether it is ready."""
 
+GARBAGE = 50_000
+"""So many new objects may be alive before they are searched for circles that nothing else ends. The path of a call
+leaves none behind, and at Python's 700 the calls in flight alone would have them searched for ever."""
+
 LAME_DUCK_S = 0.2
 """How long a stopping proxy still answers new requests itself, with UNAVAILABLE, before it closes its port."""
 
@@ -73,11 +77,11 @@ class Proxy:
         loop = asyncio.get_running_loop()
         self._desk = Desk(loop)
         self._timekeeper = Timekeeper(loop)
+        self._desk.between_reads = self._timekeeper.catch_up
         self._held = Held(config.max_held_mib << 20)
         self._routes = build_routes(config)
         self._tls = Tls(config)
         self._upstream = Upstream(
-        self._desk.between_reads = self._timekeeper.catch_up
             config.upstream, self._desk, self._held, config.max_message_mib << 20, self._tls.upstream
         )
         self._lag = LoopLag(clock)
@@ -135,6 +139,7 @@ class Proxy:
         ]
         gc.collect()
         gc.freeze()  # what lives until the end need not be looked at by every collection
+        gc.set_threshold(GARBAGE)
         port = await front.listen(config.listen, tls=self._tls.server, reuse_port=self._reuse_port)
         self._front = front
         return Address(config.listen.host, port), Address(config.admin.host, admin_port)

@@ -5,8 +5,9 @@ Whatever speaks gRPC on either side turns its wire into these; nothing behind it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from tailgate.errors import Status
 from tailgate.http2.events import Headers
@@ -20,12 +21,14 @@ class Arrival:
 
     Attributes:
         fields: Its header fields, as the client sent them.
+        by_name: The same by their names; of several with one name the last.
         at_s: When they came, on the monotonic clock: the earliest instant at which that may have been, where the proxy
             had not looked for a while.
         unix_s: The same on the wall clock.
     """
 
     fields: Headers
+    by_name: Mapping[bytes, bytes]
     at_s: float
     unix_s: float
 
@@ -89,7 +92,7 @@ class CallFailed(Exception):
         self.shed = shed
 
 
-MOST_TRIES = 5
+MOST_TRIES: Final = 5
 """How often a call is made where the upstream cannot have seen it, within its deadline. A server that is just at its
 limit of streams may refuse several times, for it counts those that have ended a moment longer; each time the call waits
 for another to end."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from tailgate.deadline import parse_grpc_timeout
 from tailgate.errors import InvalidRequest, RequestError, Status, Unimplemented
@@ -17,10 +17,10 @@ from tailgate_proxy.call import Answer, Arrival, CallFailed, Client, Reply
 from tailgate_proxy.compression import open_message
 from tailgate_proxy.exchange import is_forwarded
 
-CONTROL_TIMEOUT_S = 10.0
+CONTROL_TIMEOUT_S: Final = 10.0
 """Longest wait for an upstream's answer."""
 
-MAX_CONTROL_BYTES = 1 << 20
+MAX_CONTROL_BYTES: Final = 1 << 20
 """Longest request: none of these carries a tensor."""
 
 PassOn = Callable[[bytes, bytes, list[Field], float], Coroutine[Any, Any, Answer]]
@@ -80,7 +80,7 @@ class ControlCall:
             self._answer(Reply(Ending.ANSWERED, body=answer.body, trailers=answer.trailers))
 
     def _encoding(self) -> str:
-        return dict(self._arrival.fields).get(b"grpc-encoding", b"identity").decode("latin-1")
+        return self._arrival.by_name.get(b"grpc-encoding", b"identity").decode("latin-1")
 
     def _timeout_s(self) -> float:
         given = [value for name, value in self._arrival.fields if name == b"grpc-timeout"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from tailgate.deadline import Deadline, earliest, parse_deadline_ms, parse_grpc_timeout
 from tailgate.errors import InvalidRequest
@@ -14,11 +15,14 @@ from tailgate.protocol.names import DEADLINE_MS, LABEL, REQUEST_ID
 from tailgate_proxy.call import Arrival
 from tailgate_proxy.routes import Route, Routes
 
-_REQUEST_ID, _DEADLINE_MS, _LABEL = REQUEST_ID.encode(), DEADLINE_MS.encode(), LABEL.encode()
-_TIMEOUT, _ENCODING = b"grpc-timeout", b"grpc-encoding"
-_READ = frozenset((_REQUEST_ID, _DEADLINE_MS, _LABEL, _TIMEOUT, _ENCODING))
+_REQUEST_ID: Final = REQUEST_ID.encode()
+_DEADLINE_MS: Final = DEADLINE_MS.encode()
+_LABEL: Final = LABEL.encode()
+_TIMEOUT: Final = b"grpc-timeout"
+_ENCODING: Final = b"grpc-encoding"
+_READ: Final = frozenset((_REQUEST_ID, _DEADLINE_MS, _LABEL, _TIMEOUT, _ENCODING))
 
-_NOT_FORWARDED = _READ | frozenset(
+_NOT_FORWARDED: Final = _READ | frozenset(
     b":method :scheme :path :authority user-agent te content-type content-length host "
     b"connection proxy-connection transfer-encoding upgrade keep-alive".split()
 )
@@ -71,11 +75,11 @@ def read_headers(arrival: Arrival, routes: Routes, make_id: Callable[[], str]) -
         make_id: Makes an id for a request that has none.
     """
     fields = arrival.fields
-    own, fault = dict(fields), None
+    own, fault = arrival.by_name, None
     if len(own) < len(fields):
         fault = _given_twice(fields)
         # Of several ids the first counts: whoever stands between may add one, behind the client's.
-        own.update({field[0]: field[1] for field in reversed(fields) if field[0] == _REQUEST_ID})
+        own = {**own, **{field[0]: field[1] for field in reversed(fields) if field[0] == _REQUEST_ID}}
     grpc_budget_s = metadata_budget_s = None
     label = UNKNOWN_CLASS
     try:

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 from tailgate.config import Address
@@ -24,16 +24,18 @@ from tailgate_proxy.pipeline import Pipeline
 from tailgate_proxy.wire.inbound import Inbound
 from tailgate_proxy.wire.link import Desk
 
-ROOM_FOR_REFUSALS = 128
+ROOM_FOR_REFUSALS: Final = 128
 """Calls at once on one connection beyond those the proxy takes in all, so that it refuses them itself, and books it."""
 
-SWEEP_S = 1.0
+SWEEP_S: Final = 1.0
 """How often connections are looked at that keep us waiting."""
 
-RESETS = 5000
+RESETS: Final = 5000
 """Calls that one connection may open and reset in a second; a storm of honest deadlines after a stall stays below."""
 
-_MODEL_INFER, _SERVICE, _STREAMING = MODEL_INFER.encode(), f"/{SERVICE}/".encode(), b"ModelStreamInfer"
+_MODEL_INFER: Final = MODEL_INFER.encode()
+_SERVICE: Final = f"/{SERVICE}/".encode()
+_STREAMING: Final = b"ModelStreamInfer"
 
 
 class Front:

@@ -7,11 +7,12 @@ is `OTHER`. So a client that makes up a hundred thousand names makes no new seri
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from tailgate.protocol.names import MAX_NAME_LENGTH
 
-OTHER = "other"
-MAX_KNOWN = 100
+OTHER: Final = "other"
+MAX_KNOWN: Final = 100
 """Names and versions beyond this many are `OTHER` too."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from tailgate.http2.codes import MAX_STREAM_ID, ErrorCode, Role
 from tailgate.http2.errors import ConnectionViolation, Misuse
@@ -15,8 +16,8 @@ from tailgate.http2.settings import PeerSettings
 from tailgate.http2.state import ConnectionState
 from tailgate.http2.streams import AFTER_END_SENT, State, Stream
 
-_PING_BYTES = 8
-_HALF_CLOSED_LOCAL = State.HALF_CLOSED_LOCAL
+_PING_BYTES: Final = 8
+_HALF_CLOSED_LOCAL: Final = State.HALF_CLOSED_LOCAL
 
 Buffer = bytes | bytearray | memoryview
 
@@ -242,12 +243,12 @@ class Connection:
         """The peer's settings, as far as they are known."""
         return self._state.peer
 
-    def send_window(self, stream_id: int) -> int:
     @property
     def choked(self) -> bool:
         """Whether the connection's window lets no data of any stream out."""
         return self._state.send_window.size <= 0
 
+    def send_window(self, stream_id: int) -> int:
         """How many bytes `send_data` would take now; 0 for a stream that is gone."""
         stream = self._state.streams.open.get(stream_id)
         return 0 if stream is None else max(0, min(self._state.send_window.size, stream.send_window.size))

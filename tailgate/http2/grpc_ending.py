@@ -12,7 +12,8 @@ from tailgate.http2.events import Field, Headers
 from tailgate.http2.grpc_headers import RESPONSE, escape_message, unescape_message
 from tailgate.http2.grpc_status import status_of_http
 
-_STATUS, _MESSAGE = b"grpc-status", b"grpc-message"
+_STATUS: Final = b"grpc-status"
+_MESSAGE: Final = b"grpc-message"
 _NOT_METADATA: Final = frozenset(
     (b":status", b"content-type", b"content-length", _STATUS, _MESSAGE, b"grpc-encoding", b"grpc-accept-encoding")
 )

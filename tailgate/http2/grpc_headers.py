@@ -6,6 +6,7 @@ Wire form is the document "gRPC over HTTP2". How a call ends is read and written
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from tailgate.http2.events import Field, Headers
@@ -14,9 +15,9 @@ CONTENT_TYPE: Field = (b"content-type", b"application/grpc")
 RESPONSE: Headers = ((b":status", b"200"), CONTENT_TYPE)
 """The headers of every response that is not trailers only."""
 
-_TIMEOUT_UNITS = ((b"n", 10**9), (b"u", 10**6), (b"m", 10**3), (b"S", 1))
-_MAX_TIMEOUT_S = 99_999_999
-_UNESCAPED = "".join(chr(byte) for byte in range(0x20, 0x7F) if byte != ord("%"))
+_TIMEOUT_UNITS: Final = ((b"n", 10**9), (b"u", 10**6), (b"m", 10**3), (b"S", 1))
+_MAX_TIMEOUT_S: Final = 99_999_999
+_UNESCAPED: Final = "".join(chr(byte) for byte in range(0x20, 0x7F) if byte != ord("%"))
 
 
 def http_refusal(fields: Mapping[bytes, bytes]) -> int | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-PREFIX_BYTES = 5
+from typing import Final
+
+PREFIX_BYTES: Final = 5
 
 
 def frame_message(message: bytes, *, compressed: bool = False) -> bytes:

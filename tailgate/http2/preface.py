@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from tailgate.http2.codes import PREFACE, ErrorCode, Role
 from tailgate.http2.errors import ConnectionViolation
 
-_HTTP_1_REQUEST = re.compile(rb"[A-Z]{3,7} ?|[A-Z]+ .*")
-_HTTP_1_RESPONSE = b"HTTP/"
-_TLS_HANDSHAKE = b"\x16\x03"
+_HTTP_1_REQUEST: Final = re.compile(rb"[A-Z]{3,7} ?|[A-Z]+ .*")
+_HTTP_1_RESPONSE: Final = b"HTTP/"
+_TLS_HANDSHAKE: Final = b"\x16\x03"
 
 
 class Preface:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from tailgate.http2.budget import Budget
 from tailgate.http2.codes import DEFAULT_WINDOW, MAX_STREAM_ID, PREFACE, ErrorCode, Role, Setting
 from tailgate.http2.events import Event
@@ -13,8 +15,9 @@ from tailgate.http2.limits import Limits
 from tailgate.http2.settings import PeerSettings
 from tailgate.http2.streams import State, Stream, Streams
 
-_ENDED = State.ENDED
-_A_STREAM, A_FRAME = 8, 4
+_ENDED: Final = State.ENDED
+_A_STREAM: Final = 8
+A_FRAME: Final = 4
 """What a stream and a frame with data are worth in frames of overhead: a window update for stream and connection each,
 an acknowledged ping that measures the round trip, and one to spare."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from tailgate.http2.codes import (
     DATA,
@@ -23,9 +24,12 @@ from tailgate.http2.state import A_FRAME, ConnectionState
 from tailgate.http2.streams import AFTER_END_RECEIVED, ON_FRAME, Do, State, Stream
 
 # Looked up once: in an enumeration that takes five times as long, and these are needed for every call.
-_CLIENT, _SERVER = Role.CLIENT, Role.SERVER
-_HALF_CLOSED_REMOTE = State.HALF_CLOSED_REMOTE
-_REQUEST, _INFORMATIONAL, _TRAILERS = Kind.REQUEST, Kind.INFORMATIONAL, Kind.TRAILERS
+_CLIENT: Final = Role.CLIENT
+_SERVER: Final = Role.SERVER
+_HALF_CLOSED_REMOTE: Final = State.HALF_CLOSED_REMOTE
+_REQUEST: Final = Kind.REQUEST
+_INFORMATIONAL: Final = Kind.INFORMATIONAL
+_TRAILERS: Final = Kind.TRAILERS
 
 
 @dataclass(slots=True)

@@ -41,9 +41,9 @@ class Do(Enum):
 
 
 _TAKE, _DROP = (Do.TAKE, ErrorCode.NO_ERROR), (Do.DROP, ErrorCode.NO_ERROR)
-_IDLE_ERROR = (Do.END_CONNECTION, ErrorCode.PROTOCOL_ERROR)
-_CLOSED_STREAM = (Do.END_STREAM, ErrorCode.STREAM_CLOSED)
-_CLOSED_CONNECTION = (Do.END_CONNECTION, ErrorCode.STREAM_CLOSED)
+_IDLE_ERROR: Final = (Do.END_CONNECTION, ErrorCode.PROTOCOL_ERROR)
+_CLOSED_STREAM: Final = (Do.END_STREAM, ErrorCode.STREAM_CLOSED)
+_CLOSED_CONNECTION: Final = (Do.END_CONNECTION, ErrorCode.STREAM_CLOSED)
 
 # What a received frame meets. HEADERS on an idle stream, which opens it, is for the engine to judge: it depends on
 # the role. PRIORITY is ignored in all states.
@@ -86,7 +86,9 @@ ON_FRAME: Final = {
     },
 }
 
-_OPEN, _HALF_CLOSED_LOCAL, _HALF_CLOSED_REMOTE = State.OPEN, State.HALF_CLOSED_LOCAL, State.HALF_CLOSED_REMOTE
+_OPEN: Final = State.OPEN
+_HALF_CLOSED_LOCAL: Final = State.HALF_CLOSED_LOCAL
+_HALF_CLOSED_REMOTE: Final = State.HALF_CLOSED_REMOTE
 AFTER_END_RECEIVED: Final = {State.OPEN: State.HALF_CLOSED_REMOTE, State.HALF_CLOSED_LOCAL: State.ENDED}
 AFTER_END_SENT: Final = {State.OPEN: State.HALF_CLOSED_LOCAL, State.HALF_CLOSED_REMOTE: State.ENDED}
 

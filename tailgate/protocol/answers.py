@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,10 @@ from tailgate.errors import InvalidRequest
 from tailgate.pb import inference_pb2 as pb
 from tailgate.protocol.tensors import CONTENTS_FIELD, NUMPY_DTYPES, decode_bytes_elements
 
-UNKNOWN_CLASS = -1
+UNKNOWN_CLASS: Final = -1
 """Stands where an answer names no class, or no label is known."""
 
-MAX_CLASS = 2**31 - 1
+MAX_CLASS: Final = 2**31 - 1
 """Largest class there can be; a trace keeps it in four bytes. An answer that names a larger one names none."""
 
 
@@ -44,7 +44,8 @@ def predicted_class(body: bytes | memoryview, output: str = "") -> int:
 def read_answer(body: bytes | memoryview, output: str = "") -> Judged:
     """What an answer to a single sample says.
 
-    Scores (FP16, FP32, FP64) name the class with the highest, the first of equals; a BYTES tensor of the
+    Scores (FP16, FP32, FP64) name the class with the highest, the first of equals; one of minus infinity is that of a
+    class that was ruled out, one that is no number or plus infinity makes all of them worthless. A BYTES tensor of the
     classification extension (``score:index[:label]``) names the index of its first element; a single integer is the
     class itself.
 
@@ -85,9 +86,10 @@ def _class_of(tensor: pb.ModelInferResponse.InferOutputTensor, raw: bytes | None
     kind = values.dtype.kind
     if kind in "iu":
         return int(values[0]) if values.size == 1 and 0 <= values[0] <= MAX_CLASS else UNKNOWN_CLASS
-    if kind != "f" or values.size < 2 or not np.isfinite(values).all():
+    if kind != "f" or values.size < 2:
         return UNKNOWN_CLASS
-    return int(values.argmax())
+    best = int(values.argmax())  # NumPy takes a NaN for the highest of all
+    return best if math.isfinite(values.item(best)) else UNKNOWN_CLASS
 
 
 def _values(

@@ -8,14 +8,17 @@ the same way: everything but the payload once, the payload appended as it lies i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tailgate.errors import InvalidRequest
 from tailgate.pb import inference_pb2 as pb
 
-_MODEL_NAME, _MODEL_VERSION, _ID, RAW_INPUT_CONTENTS = 1, 2, 3, 7
+_MODEL_NAME: Final = 1
+_MODEL_VERSION: Final = 2
+_ID: Final = 3
+RAW_INPUT_CONTENTS: Final = 7
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
-_LAST_NAMED_TAG = _ID << 3 | _LENGTH
+_LAST_NAMED_TAG: Final = _ID << 3 | _LENGTH
 _MAX_TAG, _MAX_TAG_BYTES, _UINT64 = (1 << 32) - 1, 5, (1 << 64) - 1
 
 
@@ -27,7 +30,7 @@ class Envelope(NamedTuple):
     id: str
 
 
-NO_ENVELOPE = Envelope("", "", "")
+NO_ENVELOPE: Final = Envelope("", "", "")
 """Of a request that has said nothing yet."""
 
 

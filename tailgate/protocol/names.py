@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-SERVICE = "inference.GRPCInferenceService"
-MODEL_INFER = f"/{SERVICE}/ModelInfer"
+from typing import Final
 
-REQUEST_ID = "x-request-id"
+SERVICE: Final = "inference.GRPCInferenceService"
+MODEL_INFER: Final = f"/{SERVICE}/ModelInfer"
+
+REQUEST_ID: Final = "x-request-id"
 """Identifies a request everywhere: the client's, else the V2 `id`, else made by the proxy and returned in trailers."""
 
-DEADLINE_MS = "tailgate-deadline-ms"
+DEADLINE_MS: Final = "tailgate-deadline-ms"
 """A deadline in milliseconds from arrival, beside or instead of gRPC's own `grpc-timeout`."""
 
-LABEL = "tailgate-label"
+LABEL: Final = "tailgate-label"
 """The index of the right class, where the client knows it. Read by the proxy and not handed on."""
 
-OUTCOME = "tailgate-outcome"
+OUTCOME: Final = "tailgate-outcome"
 """Trailer of every answer that is not OK: which of the closed set of outcomes this request had."""
 
-MAX_NAME_LENGTH = 64
+MAX_NAME_LENGTH: Final = 64
 """Longest model or version name that becomes a metric label or a name in a trace."""

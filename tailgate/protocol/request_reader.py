@@ -7,6 +7,8 @@ kept but the names, and the beginning of a field that was cut.
 
 from __future__ import annotations
 
+from typing import Final
+
 from tailgate.errors import InvalidRequest, TooLarge
 from tailgate.protocol.envelope import (
     NO_ENVELOPE,
@@ -18,11 +20,11 @@ from tailgate.protocol.envelope import (
     read_name,
 )
 
-PREFIX_BYTES = 5
-MAX_NAME_BYTES = 64 * 1024
+PREFIX_BYTES: Final = 5
+MAX_NAME_BYTES: Final = 64 * 1024
 """Longest name, version or id of a request that comes in pieces: they are kept, where a tensor is not."""
 
-LARGE_BYTES = 1024
+LARGE_BYTES: Final = 1024
 """What lacks so much is a tensor, whatever its field."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +27,9 @@ NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
 }
 """Datatypes whose elements numpy has; BYTES elements vary in length, and BF16 has no numpy type."""
 
-DATATYPES = frozenset(NUMPY_DTYPES) | {"BYTES", "BF16"}
+DATATYPES: Final = frozenset(NUMPY_DTYPES) | {"BYTES", "BF16"}
 
-CONTENTS_FIELD = {
+CONTENTS_FIELD: Final = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",
     "INT16": "int_contents",

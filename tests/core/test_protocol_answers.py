@@ -51,9 +51,15 @@ def test_of_equal_scores_the_first_one_counts(values: list[float]) -> None:
 
 
 @pytest.mark.parametrize("datatype", FLOATS)
-@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
-def test_scores_that_are_not_all_finite_name_no_class(datatype: str, odd: float) -> None:
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_scores_of_which_one_is_worthless_name_no_class(datatype: str, odd: float) -> None:
     assert predicted_class(raw(datatype, [1, 3], [0.1, odd, 0.2])) == UNKNOWN_CLASS
+
+
+@pytest.mark.parametrize("datatype", FLOATS)
+def test_a_class_that_was_ruled_out_is_not_named_and_spoils_no_other(datatype: str) -> None:
+    assert predicted_class(raw(datatype, [1, 3], [0.1, -math.inf, 0.2])) == 2
+    assert predicted_class(raw(datatype, [1, 3], [-math.inf] * 3)) == UNKNOWN_CLASS
 
 
 @pytest.mark.parametrize("shape", [[1], [1, 1], []])

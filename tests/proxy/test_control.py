@@ -51,7 +51,7 @@ class Ends:
         return Answer(frame_message(b"yes"), ((b"theirs", b"1"),))
 
     def call(self, *fields: Field, offered: bool = True) -> ControlCall:
-        call = ControlCall(PATH, Arrival(fields, 0.0, 0.0), self, 1, self.pass_on if offered else None)
+        call = ControlCall(PATH, Arrival(fields, dict(fields), 0.0, 0.0), self, 1, self.pass_on if offered else None)
         call.arrive()
         return call
 

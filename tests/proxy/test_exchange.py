@@ -34,7 +34,7 @@ OWN = (b"grpc-timeout", b"tailgate-deadline-ms", b"tailgate-label", b"x-request-
 
 
 def read(*fields: Field) -> Exchange:
-    return read_headers(Arrival((*REQUEST, *fields), 100.0, 1.7e9), ROUTES, lambda: "made")
+    return read_headers(Arrival((*REQUEST, *fields), dict((*REQUEST, *fields)), 100.0, 1.7e9), ROUTES, lambda: "made")
 
 
 def with_model(exchange: Exchange, model: str = "digits", v2_id: str = "") -> Exchange:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from tailgate.errors import InvalidRequest, Status
 from tailgate.http2.events import Field, Headers
 from tailgate.http2.grpc_headers import CONTENT_TYPE, format_grpc_timeout
@@ -13,15 +15,15 @@ from tailgate.protocol.names import MODEL_INFER, REQUEST_ID
 from tailgate_proxy.call import Answer, CallFailed, Reply
 from tailgate_proxy.exchange import Exchange
 
-MAX_JUDGED_BYTES = 1 << 20
+MAX_JUDGED_BYTES: Final = 1 << 20
 """Answers larger than this are passed on without looking for a class in them: they hold images or maps, not scores."""
 
-MAX_ID_LENGTH = 256
+MAX_ID_LENGTH: Final = 256
 """Longest request id that is handed on in a header."""
 
-_REQUEST_ID = REQUEST_ID.encode()
+_REQUEST_ID: Final = REQUEST_ID.encode()
 
-_ENDINGS = {
+_ENDINGS: Final = {
     Status.UNAVAILABLE: Ending.UNREACHABLE,
     Status.DEADLINE_EXCEEDED: Ending.DEADLINE,
     # What the upstream finds wrong with the request is the client's to mend, not the upstream's failure.
@@ -56,7 +58,7 @@ def forwarded_headers(exchange: Exchange, authority: bytes, timeout_s: float, *,
     return call_headers(MODEL_INFER_PATH, authority, fields, timeout_s, tls=tls)
 
 
-MODEL_INFER_PATH = MODEL_INFER.encode()
+MODEL_INFER_PATH: Final = MODEL_INFER.encode()
 
 
 def judge(answer: Answer, output: str) -> Reply:

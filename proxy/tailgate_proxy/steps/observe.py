@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from tailgate.errors import Status
 from tailgate.ledger import Ledger
@@ -13,12 +14,13 @@ from tailgate_proxy.call import Reply
 from tailgate_proxy.exchange import Exchange
 from tailgate_proxy.known_models import KnownModels
 
-RACE_S = 0.005
+RACE_S: Final = 0.005
 """A client whose timer started at its sending leaves that much before the deadline as seen from our arrival."""
 
-_REQUEST_ID, _OUTCOME = REQUEST_ID.encode(), OUTCOME.encode()
-_OUTCOME_FIELD = {outcome: (_OUTCOME, outcome.label.encode()) for outcome in Outcome}
-_OK = Outcome.OK
+_REQUEST_ID: Final = REQUEST_ID.encode()
+_OUTCOME: Final = OUTCOME.encode()
+_OUTCOME_FIELD: Final = {outcome: (_OUTCOME, outcome.label.encode()) for outcome in Outcome}
+_OK: Final = Outcome.OK
 
 
 class Observe:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import Final
 
 from tailgate.errors import Status
 from tailgate.http2.codes import ErrorCode, Role
@@ -30,19 +31,19 @@ from tailgate_proxy.wire.link import Desk, Link
 Serve = Callable[[bytes, Arrival, Client, int], Ongoing]
 """Makes a call: of its path, how it arrived, who is to have the reply, and on which stream."""
 
-LEAST_BLIND_S = 0.005
+LEAST_BLIND_S: Final = 0.005
 """What is less is the ordinary length of a turn of the loop."""
 
-_CODES = {
+_CODES: Final = {
     End.SETTLE_TIMEOUT: ErrorCode.SETTINGS_TIMEOUT,
     End.MIDWAY_TIMEOUT: ErrorCode.ENHANCE_YOUR_CALM,
     End.TOO_MANY: ErrorCode.ENHANCE_YOUR_CALM,
     End.TOO_MANY_OF_PEER: ErrorCode.ENHANCE_YOUR_CALM,
 }
 
-_REQUEST = Kind.REQUEST
-_OK = Status.OK
-_NOTHING = memoryview(b"")
+_REQUEST: Final = Kind.REQUEST
+_OK: Final = Status.OK
+_NOTHING: Final = memoryview(b"")
 
 _log = logging.getLogger(__name__)
 
@@ -238,7 +239,7 @@ class Inbound(Link):
         blind_s = self._blind_s(self.heard_s)
         if blind_s < LEAST_BLIND_S:
             blind_s = 0.0
-        arrival = Arrival(headers, self.heard_s - blind_s, time.time() - blind_s)
+        arrival = Arrival(headers, fields, self.heard_s - blind_s, time.time() - blind_s)
         call = self._serve(fields.get(b":path", b""), arrival, self, stream_id)
         self._calls[stream_id] = call
         call.arrive()

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable
+from typing import Final
 
 from tailgate.errors import Status
 from tailgate.http2.codes import ErrorCode, Role
@@ -29,26 +30,27 @@ from tailgate_proxy.call import Answer, Caller, CallFailed
 from tailgate_proxy.held import Held
 from tailgate_proxy.wire.link import Desk, Link
 
-PING_AFTER_S = 0.5
+PING_AFTER_S: Final = 0.5
 """An upstream that owes answers and says nothing for so long is asked whether it is there ..."""
-PING_TIMEOUT_S = 1.0
+PING_TIMEOUT_S: Final = 1.0
 """... and is given up if it does not say so within this: with `LOOK_S`, two seconds in all."""
-LOOK_S = 0.25
+LOOK_S: Final = 0.25
 """How often that is looked at."""
-MOST_PINGS = 3
+MOST_PINGS: Final = 3
 """So many pings without an answer to a call between them, each after twice the silence of the one before: gRPC's own
 servers end a connection at the fourth within five minutes ("too_many_pings"). A host that vanishes later is found by
 the kernel's keepalive, a process that hangs later at the deadlines of its calls."""
 
-_KEEPALIVE = (
+_KEEPALIVE: Final = (
     (socket.TCP_KEEPIDLE, 1),
     (socket.TCP_KEEPINTVL, 1),
     (socket.TCP_KEEPCNT, 2),
     (socket.TCP_USER_TIMEOUT, 2000),  # milliseconds that what was sent may go without an acknowledgement
 )
 
-_INFORMATIONAL, _RESPONSE = Kind.INFORMATIONAL, Kind.RESPONSE
-_HTTP_OK = (b":status", b"200")
+_INFORMATIONAL: Final = Kind.INFORMATIONAL
+_RESPONSE: Final = Kind.RESPONSE
+_HTTP_OK: Final = (b":status", b"200")
 
 
 class _Waiting:
@@ -106,12 +108,12 @@ class Outbound(Link):
         return len(self._waiting) < self._room and self.connected and self.http2.can_open
 
     @property
-    def calls(self) -> int:
-    @property
     def choked(self) -> bool:
         """Whether the upstream lets no body of any call come over it for now."""
         return self.http2.choked
 
+    @property
+    def calls(self) -> int:
         """How many are on it."""
         return len(self._waiting)
 
