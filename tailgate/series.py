@@ -1,0 +1,118 @@
+"""One series of the monitor: a model's version on a slice.
+
+Lives here: how windows, their history and a detector work together for one series. Must not live here: which series there
+are (`monitor.py`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final, NamedTuple
+
+from tailgate.counts import Counts
+from tailgate.detector import Detector
+from tailgate.history import History, summary
+from tailgate.objective import Objective
+from tailgate.window import Window, Windows
+
+SHOWN_ALARMS: Final = 20
+
+
+class Key(NamedTuple):
+    """What a series is of."""
+
+    model: str
+    version: str
+    slice: str
+
+
+class Alarm(NamedTuple):
+    """A regression that the detector found.
+
+    Attributes:
+        model: Of the series that became worse.
+        version: Of the same.
+        slice: Of the same.
+        at_unix_s: When it was found.
+        statistic: That the detector had reached.
+        mean: Time-critical accuracy since the drop began, as far as can be told: the mean over blocks of time.
+        baseline: That it is held to.
+    """
+
+    model: str
+    version: str
+    slice: str
+    at_unix_s: float
+    statistic: float
+    mean: float
+    baseline: float
+
+
+class Series:
+    """What is known of one series.
+
+    Attributes:
+        key: What it is of.
+        windows: Those that are open.
+        history: Of those that are final.
+        detector: None for a model without an objective.
+    """
+
+    def __init__(
+        self, key: Key, windows: Windows, history: History, objective: Objective | None, threshold: float
+    ) -> None:
+        """Start with no traffic.
+
+        Args:
+            key: What it is of.
+            windows: Fresh ones.
+            history: A fresh one.
+            objective: What it is held to, if anything.
+            threshold: Of the detector.
+        """
+        self.windows = windows
+        self.history = history
+        self.detector = None if objective is None else Detector(objective.objective, threshold)
+        self.key = key
+        self._objective = objective
+        self._threshold = threshold
+        self._shown_alarms: deque[dict[str, Any]] = deque(maxlen=SHOWN_ALARMS)
+
+    def advance(self, now_unix_s: float) -> tuple[list[Alarm], list[Window]]:
+        """Time went on: new alarms, and the windows that became final."""
+        progress = self.windows.advance(now_unix_s)
+        self.history.add(progress.windows)
+        alarms = []
+        if self.detector is not None:
+            for block in progress.blocks:
+                tca = block.counts.tca
+                # Where nothing is known there is nothing to bet on. Silence has alerts of its own.
+                evidence = None if tca is None else self.detector.update(min(tca, 1.0))
+                if evidence is not None:
+                    alarms.append(
+                        Alarm(*self.key, now_unix_s, evidence.statistic, evidence.mean, self.detector.baseline)
+                    )
+        self._shown_alarms.extend(alarm._asdict() for alarm in alarms)
+        return alarms, progress.windows
+
+    def snapshot(self, from_unix_s: float, now: Counts) -> dict[str, Any]:
+        """Everything a page shows of it.
+
+        Args:
+            from_unix_s: When the running estimate begins.
+            now: Its counts.
+        """
+        objective = self._objective
+        return {
+            **self.key._asdict(),
+            "deadline_s": None if objective is None else objective.deadline_s,
+            "objective": None if objective is None else objective.objective,
+            "floor": None if objective is None else objective.floor,
+            "now": summary(from_unix_s, now),
+            **self.history.snapshot(),
+            "detector": {
+                "statistic": 0.0 if self.detector is None else self.detector.statistic,
+                "threshold": self._threshold,
+                "alarms": list(self._shown_alarms),
+            },
+        }
