@@ -6,6 +6,7 @@ One thread owns a ledger; whoever reads it on that thread sees every count at on
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
@@ -17,8 +18,16 @@ from tailgate.outcome import ANSWER_SEEN, PROXY_OUTCOMES, Outcome
 from tailgate.protocol.answers import UNKNOWN_CLASS
 
 _RIGHT: Final = Verdict.RIGHT
+_JUDGEMENTS: Final = tuple(
+    (outcome, verdict)
+    for outcome in PROXY_OUTCOMES
+    for verdict in (Verdict if outcome in ANSWER_SEEN else (Verdict.UNKNOWN,))
+)
 
 BASE_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+RATIO_BUCKETS: Final = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
+"""Of latency over budget."""
 
 
 def latency_buckets_s(deadlines_s: Iterable[float]) -> tuple[float, ...]:
@@ -40,10 +49,20 @@ class Histogram:
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
 
+    def __repr__(self) -> str:
+        """The counts."""
+        return f"Histogram(counts={self.counts}, sum={self.sum})"
+
     def add(self, value: float) -> None:
         """Count one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
+
+    def copy(self) -> Histogram:
+        """The counts as they are now."""
+        copied = Histogram.__new__(Histogram)
+        copied.bounds, copied.counts, copied.sum = self.bounds, self.counts.copy(), self.sum
+        return copied
 
     def cumulative(self) -> list[int]:
         """How many were at most each bound; the last element counts all."""
@@ -54,24 +73,43 @@ class Histogram:
         return running
 
 
+Series = tuple[str, str, str]
+"""Model, version and slice: what counts are kept apart by. All from closed sets."""
+
+
 @dataclass
-class ModelBooks:
-    """The counts of one model and version.
+class SeriesBooks:
+    """The counts of one model, version and slice.
 
     Attributes:
-        labelled: Requests that ended and whose label is known, answered or not; quality is a share of these.
-        answered_labelled: Of these, the ones whose client got an answer, late or not; accuracy of answers is a share of
-            these.
-        outcomes: By outcome and verdict; every outcome a proxy can book is there from the start, at zero.
+        outcomes: Requests that ended, by outcome; every outcome a proxy can book is there from the start, at zero.
+        labelled: Of these, the ones whose label is known, answered or not, by outcome and verdict; quality is a share
+            of these.
+        weight: The same, each counted with its weight.
         latency: Of every request, until it ended, however it ended.
-        right_latency: Of right answers alone, late ones included: divided by `labelled` it is Q(θ) at each bound.
+        right_latency: Of right answers alone, late ones included: divided by all that are labelled it is Q(θ) at each
+            bound.
+        right_ratio: Of right answers: latency over budget. Divided likewise it is the quality there would be if every
+            deadline were so many times as long.
     """
 
-    outcomes: Counter[tuple[Outcome, Verdict]]
+    outcomes: dict[Outcome, int]
+    labelled: dict[tuple[Outcome, Verdict], int]
+    weight: dict[tuple[Outcome, Verdict], float]
     latency: Histogram
     right_latency: Histogram
-    labelled: int = 0
-    answered_labelled: int = 0
+    right_ratio: Histogram
+
+    def copy(self) -> SeriesBooks:
+        """The counts as they are now."""
+        return SeriesBooks(
+            self.outcomes.copy(),
+            self.labelled.copy(),
+            self.weight.copy(),
+            self.latency.copy(),
+            self.right_latency.copy(),
+            self.right_ratio.copy(),
+        )
 
 
 @dataclass
@@ -82,29 +120,32 @@ class Ledger:
         bounds_s: Upper bounds of the latency histograms.
         received: Requests that arrived.
         ended: Requests that have their outcome.
-        models: Counts by model and version.
+        series: Counts by model, version and slice.
     """
 
     bounds_s: tuple[float, ...]
     received: int = 0
     ended: int = 0
-    models: dict[tuple[str, str], ModelBooks] = field(default_factory=dict)
+    series: dict[Series, SeriesBooks] = field(default_factory=dict)
 
     @property
     def in_flight(self) -> int:
         """Requests without an outcome yet: what keeps ``received == sum(outcomes) + in_flight`` true at any instant."""
         return self.received - self.ended
 
-    def open(self, model: str, version: str) -> ModelBooks:
-        """The books of a model, opened at zero if they were not open."""
-        books = self.models.get((model, version))
+    def open(self, model: str, version: str, part: str = "") -> SeriesBooks:
+        """The books of a model, version and slice, opened at zero if they were not open."""
+        books = self.series.get((model, version, part))
         if books is None:
-            outcomes: Counter[tuple[Outcome, Verdict]] = Counter()
-            for outcome in PROXY_OUTCOMES:
-                for verdict in Verdict if outcome in ANSWER_SEEN else (Verdict.UNKNOWN,):
-                    outcomes[outcome, verdict] = 0
-            books = ModelBooks(outcomes, Histogram(self.bounds_s), Histogram(self.bounds_s))
-            self.models[model, version] = books
+            books = SeriesBooks(
+                dict.fromkeys(PROXY_OUTCOMES, 0),
+                dict.fromkeys(_JUDGEMENTS, 0),
+                dict.fromkeys(_JUDGEMENTS, 0.0),
+                Histogram(self.bounds_s),
+                Histogram(self.bounds_s),
+                Histogram(RATIO_BUCKETS),
+            )
+            self.series[model, version, part] = books
         return books
 
     def arrive(self) -> None:
@@ -112,31 +153,61 @@ class Ledger:
         self.received += 1
 
     def book(self, observation: Observation) -> None:
-        """A request ended."""
-        books = self.open(observation.model, observation.version)
-        outcome, verdict = observation.outcome, observation.verdict
-        books.outcomes[outcome, verdict] += 1
+        """A request ended; with a label that came with it, it is judged as well."""
+        books = self.open(observation.model, observation.version, observation.slice)
+        books.outcomes[observation.outcome] += 1
         books.latency.add(observation.latency_s)
-        if observation.label != UNKNOWN_CLASS:
-            books.labelled += 1
-            books.answered_labelled += outcome.answered
-        if verdict is _RIGHT:
-            books.right_latency.add(observation.latency_s)
         self.ended += 1
+        if observation.label != UNKNOWN_CLASS:
+            _judge(books, observation, 1.0)
+
+    def judge(self, observation: Observation, weight: float) -> None:
+        """The label of a request that was booked without one is known; it stands in the observation now.
+
+        Args:
+            observation: The request.
+            weight: One over the probability with which it was chosen to be labelled.
+        """
+        _judge(self.open(observation.model, observation.version, observation.slice), observation, weight)
+
+    def copy(self) -> Ledger:
+        """All counts of this instant."""
+        return Ledger(
+            self.bounds_s, self.received, self.ended, {key: books.copy() for key, books in self.series.items()}
+        )
 
     @property
     def labelled(self) -> int:
-        """Labelled requests over all models."""
-        return sum(books.labelled for books in self.models.values())
+        """Labelled requests over all series."""
+        return sum(self.judgements().values())
 
     @property
     def answered_labelled(self) -> int:
-        """Labelled requests over all models whose client got an answer."""
-        return sum(books.answered_labelled for books in self.models.values())
+        """Labelled requests over all series whose client got an answer, late or not; accuracy of answers is a share of
+        these.
+        """
+        return sum(count for (outcome, _), count in self.judgements().items() if outcome.answered)
 
-    def outcomes(self) -> Counter[tuple[Outcome, Verdict]]:
-        """Counts over all models."""
-        total: Counter[tuple[Outcome, Verdict]] = Counter()
-        for books in self.models.values():
+    def outcomes(self) -> Counter[Outcome]:
+        """Requests that ended, by outcome, over all series."""
+        total: Counter[Outcome] = Counter()
+        for books in self.series.values():
             total.update(books.outcomes)
         return total
+
+    def judgements(self) -> Counter[tuple[Outcome, Verdict]]:
+        """Labelled requests by outcome and verdict, over all series."""
+        total: Counter[tuple[Outcome, Verdict]] = Counter()
+        for books in self.series.values():
+            total.update(books.labelled)
+        return total
+
+
+def _judge(books: SeriesBooks, observation: Observation, weight: float) -> None:
+    verdict = observation.verdict
+    books.labelled[observation.outcome, verdict] += 1
+    books.weight[observation.outcome, verdict] += weight
+    if verdict is _RIGHT:
+        latency_s, budget_s = observation.latency_s, observation.budget_s
+        books.right_latency.add(latency_s)
+        books.right_ratio.add(latency_s / budget_s if budget_s > 0.0 else math.inf)

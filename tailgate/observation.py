@@ -49,6 +49,7 @@ class Observation(NamedTuple):
         lag_s: Client only: how much later than scheduled it was sent.
         pass_index: Client only: which pass of the data set it belongs to, from 0.
         sample: Client only: which sample of the data set it carries, from 0.
+        slice: The group of requests it belongs to, from a closed set; empty where there are no groups.
     """
 
     request_id: str
@@ -64,6 +65,7 @@ class Observation(NamedTuple):
     lag_s: float = 0.0
     pass_index: int = -1
     sample: int = -1
+    slice: str = ""
 
     @property
     def verdict(self) -> Verdict:

@@ -19,6 +19,8 @@ async def start_admin(
     snapshot: Callable[[], Snapshot],
     ready: Callable[[], bool],
     status: Callable[[], dict[str, Any]],
+    *,
+    extend: Callable[[web.Application], None],
 ) -> tuple[web.AppRunner, int]:
     """Serve until the runner is cleaned up; returns it and the port.
 
@@ -27,6 +29,7 @@ async def start_admin(
         snapshot: Takes the metrics, on the event loop, at one instant.
         ready: Whether requests can be served now.
         status: The status document.
+        extend: Adds what else is served there.
 
     Raises:
         ConfigError: The address cannot be bound.
@@ -52,6 +55,7 @@ async def start_admin(
     application.router.add_get("/healthz", healthz)
     application.router.add_get("/readyz", readyz)
     application.router.add_get("/status.json", status_json)
+    extend(application)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, listen.bare_host, listen.port)

@@ -5,28 +5,21 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
-from uuid import uuid4
+from dataclasses import replace
 
 from aiohttp import web
 
-from tailgate import __version__
 from tailgate.config import Address
-from tailgate.ledger import Ledger, latency_buckets_s
-from tailgate.metrics import Collector, Gauges, Snapshot
-from tailgate.observation import Observation
-from tailgate.trace.files import TraceWriter
-from tailgate.trace.format import SUFFIX
-from tailgate.trace.recorder import Recorder
+from tailgate.metrics import Snapshot
+from tailgate_proxy.accounts import Accounts
 from tailgate_proxy.admin import start_admin
 from tailgate_proxy.call import CallFailed
 from tailgate_proxy.config import ProxyConfig
 from tailgate_proxy.connection_limits import ConnectionLimits
+from tailgate_proxy.feedback.call import feedback_call
+from tailgate_proxy.feedback.http import add_feedback
 from tailgate_proxy.front import Front
+from tailgate_proxy.gc_pauses import GcPauses
 from tailgate_proxy.held import Held
 from tailgate_proxy.known_models import OTHER, KnownModels
 from tailgate_proxy.loop_lag import LoopLag
@@ -68,10 +61,8 @@ class Proxy:
         """
         self._reuse_port = reuse_port
         clock = asyncio.get_running_loop().time
-        deadlines_s = [config.deadline, *(m.deadline for m in config.models.values() if m.deadline is not None)]
         self._config = config
         self._clock = clock
-        self._ledger = Ledger(latency_buckets_s(deadlines_s))
         self._known = KnownModels(config.models)
         self._admit = Admit(config.max_in_flight)
         loop = asyncio.get_running_loop()
@@ -85,8 +76,9 @@ class Proxy:
             config.upstream, self._desk, self._held, config.max_message_mib << 20, self._tls.upstream
         )
         self._lag = LoopLag(clock)
-        self._recorder: Recorder | None = None
-        self._collector = Collector(self._ledger, self._gauges)
+        self._gc_pauses = GcPauses()
+        self._accounts = Accounts(config, self._routes.slices)
+        self._ledger = self._accounts.ledger
         self._tasks: list[asyncio.Task[None]] = []
         self._front: Front | None = None
         self._admin: web.AppRunner | None = None
@@ -99,13 +91,12 @@ class Proxy:
             TraceError: The trace cannot be created.
         """
         config = self._config
-        if config.trace is not None:
-            self._recorder = Recorder(TraceWriter(_trace_path(config.trace), _trace_header(config)))
+        self._accounts.open_trace()
         pipeline = build_pipeline(
             config,
             self._routes,
             clock=self._clock,
-            observe=Observe(self._ledger, self._known, self._sinks()),
+            observe=Observe(self._ledger, self._known, self._accounts.sinks),
             admit=self._admit,
             begin=self._upstream.begin,
             watch=self._timekeeper.watch,
@@ -114,6 +105,7 @@ class Proxy:
         front = Front(
             pipeline,
             self._upstream.call,
+            feedback_call(self._accounts.labels),
             self._desk,
             max_in_flight=config.max_in_flight,
             held=self._held,
@@ -127,16 +119,24 @@ class Proxy:
             ),
             blind_s=lambda now_s: max(self._lag.blind_s(now_s), self._desk.blind_s(now_s)),
         )
-        self._admin, admin_port = await start_admin(config.admin, self._snapshot, self._ready, self._status)
+        self._admin, admin_port = await start_admin(
+            config.admin,
+            self._snapshot,
+            self._ready,
+            self._status,
+            extend=lambda application: add_feedback(application, self._accounts.labels),
+        )
         for model in config.models:
-            self._ledger.open(model, "")
-        self._ledger.open(OTHER, OTHER)
+            self._accounts.open(model, "")
+        self._accounts.open(OTHER, OTHER)
         await self._learn_models()
         self._tasks = [
             asyncio.create_task(self._keep_learning()),
             asyncio.create_task(self._lag.keep_measuring()),
             asyncio.create_task(self._tls.keep_renewing()),
+            asyncio.create_task(self._accounts.keep_counting()),
         ]
+        self._gc_pauses.start()
         gc.collect()
         gc.freeze()  # what lives until the end need not be looked at by every collection
         gc.set_threshold(GARBAGE)
@@ -167,16 +167,10 @@ class Proxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._upstream.close()
         self._timekeeper.close()
-        if self._recorder is not None:
-            await asyncio.to_thread(self._recorder.close)
+        self._gc_pauses.stop()
+        await self._accounts.close()
         if self._admin is not None:
             await self._admin.cleanup()
-
-    def _sinks(self) -> list[Callable[[Observation], None]]:
-        sinks: list[Callable[[Observation], None]] = [self._ledger.book]
-        if self._recorder is not None:
-            sinks.append(self._recorder.record)
-        return sinks
 
     async def _keep_learning(self) -> None:
         """Probe the upstream for ever; each time it becomes ready, ask again what models it has."""
@@ -199,7 +193,7 @@ class Proxy:
             return
         for model, version in listed:
             if self._known.learn(model, version):
-                self._ledger.open(*self._known.labels(model, version))
+                self._accounts.open(*self._known.labels(model, version))
 
     def _ready(self) -> bool:
         return self._upstream.ready and not self._admit.draining
@@ -210,41 +204,16 @@ class Proxy:
         )
 
     def _snapshot(self) -> Snapshot:
-        return Snapshot(self._collector)
-
-    def _gauges(self) -> Gauges:
-        default = self._config.deadline
-        models = {model: self._config.models.get(model) for model, _ in self._ledger.models if model != OTHER}
-        return Gauges(
-            deadlines_s={
-                model: default if known is None or known.deadline is None else known.deadline
-                for model, known in models.items()
-            },
+        front = self._front
+        gauges = replace(
+            self._accounts.gauges(),
             upstreams={str(self._upstream.address): self._upstream.ready},
-            trace_written=self._recorder.written if self._recorder else 0,
-            trace_dropped=self._recorder.dropped if self._recorder else 0,
-            loop_lag=self._lag.histogram,
-            connections=self._front.connections if self._front else 0,
-            connection_ends={end.value: count for end, count in self._front.ends.items()} if self._front else {},
+            loop_lag=self._lag.histogram.copy(),
+            gc_pauses=self._gc_pauses.histogram.copy(),
+            connections=front.connections if front else 0,
+            connection_ends={end.value: count for end, count in front.ends.items()} if front else {},
             held_bytes=self._held.bytes,
             certificate_expiries_s=self._tls.expiries_s(),
             tls=self._tls.counts(),
         )
-
-
-def _trace_path(folder: Path) -> Path:
-    """A new file for every start, so that no restart touches what an earlier one recorded."""
-    return folder / f"proxy-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}{SUFFIX}"
-
-
-def _trace_header(config: ProxyConfig) -> dict[str, object]:
-    return {
-        "role": "proxy",
-        "run_id": uuid4().hex,
-        "tailgate": __version__,
-        "started_unix_s": time.time(),
-        "clock": "latency_s: arrival at the proxy until the answer is handed to the client's stream, monotonic",
-        "mode": config.mode.value,
-        "deadline_s": config.deadline,
-        "upstream": str(config.upstream),
-    }
+        return Snapshot(self._ledger, gauges)

@@ -27,6 +27,18 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     add("--default-answer", type=Path, metavar="FILE", help="V2 answer in JSON for mode 'default-answer' (none)")
     add("--late-share", type=float, metavar="SHARE", help="share of late calls that run on, unseen, to be scored (0)")
     add("--late-patience", metavar="DURATION", help="how long after its deadline such a call may run (1s)")
+    add("--objective", type=float, metavar="SHARE", help="time-critical accuracy that models are to have (none)")
+    add(
+        "--floor",
+        type=float,
+        metavar="SHARE",
+        help="of a single minute; less is an incident (follows from --objective)",
+    )
+    add("--slices", metavar="NAMES", help="groups of requests to count apart, by metadata tailgate-slice (none)")
+    add("--label-wait", metavar="DURATION", help="that a request waits for a label given afterwards (15m)")
+    add("--label-settle", metavar="DURATION", help="for which such a label may be corrected (0s)")
+    add("--max-predictions", type=int, metavar="N", help="requests that wait for a label at once (50000)")
+    add("--max-labels", type=int, metavar="N", help="labels that wait for their request at once (10000)")
     add("--trace", metavar="DIR", help="folder to write the trace to (none)")
     add("--max-in-flight", type=int, metavar="N", help="refuse requests beyond so many at once (1024)")
     add("--max-message-mib", type=int, metavar="N", help="largest request or answer (64)")

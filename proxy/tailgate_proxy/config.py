@@ -26,6 +26,12 @@ def _path(value: object) -> object:
     return Path(value) if isinstance(value, str) else value
 
 
+def _names(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(name.strip() for name in value.split(","))
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _discovery(value: object) -> object:
     if isinstance(value, str) and not value.endswith(".json"):
         raise ValueError("expected a file whose name ends in .json, since Prometheus reads no other")
@@ -34,6 +40,8 @@ def _discovery(value: object) -> object:
 
 ModeField = Annotated[Mode, BeforeValidator(_mode)]
 PathField = Annotated[Path | None, BeforeValidator(_path)]
+ShareField = Annotated[float, Field(gt=0, lt=1)]
+SliceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 ModelName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
 
 
@@ -45,12 +53,18 @@ class ModelConfig(Config):
         output: The output that names the class; empty: the first one.
         mode: What happens at the deadline; None: as for other models.
         default_answer: File with the answer of mode default-answer; None: the proxy's.
+        objective: Time-critical accuracy it is to have; None: the proxy's.
+        floor: Time-critical accuracy under which a single minute is an incident; None: the proxy's.
+        canary: Its versions that are on trial, beside those that are not.
     """
 
     deadline: DurationField | None = None
     output: str = ""
     mode: ModeField | None = None
     default_answer: PathField = None
+    objective: ShareField | None = None
+    floor: ShareField | None = None
+    canary: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
 
 
 class ProxyConfig(Config):
@@ -67,6 +81,13 @@ class ProxyConfig(Config):
             be scored; the client never sees them.
         late_patience: How long after its deadline such a call may run.
         models: By name; these have their metrics from the start.
+        objective: Time-critical accuracy that models are to have; None: none is set.
+        floor: Time-critical accuracy under which a single minute is an incident; None: none is set.
+        slices: Groups of requests that are counted apart, by the name that clients give in `tailgate-slice`.
+        label_wait: Seconds that a request waits for its label, and a label for its request.
+        label_settle: Seconds for which a label that was given afterwards may be corrected, before it is counted.
+        max_predictions: Requests that wait for a label at once; beyond, the oldest are given up.
+        max_labels: Labels that wait for their request at once; beyond, the oldest are given up.
         trace: Folder for the trace; None: no trace.
         max_in_flight: Requests taken at once; more are refused.
         max_message_mib: Largest request or answer, in MiB.
@@ -99,6 +120,13 @@ class ProxyConfig(Config):
     late_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     late_patience: DurationField = 1.0
     models: dict[ModelName, ModelConfig] = Field(default_factory=dict)
+    objective: ShareField | None = None
+    floor: ShareField | None = None
+    slices: Annotated[tuple[SliceName, ...], BeforeValidator(_names), Field(max_length=32)] = ()
+    label_wait: DurationField = 900.0
+    label_settle: DurationField = 0.0
+    max_predictions: Annotated[int, Field(ge=1)] = 50_000
+    max_labels: Annotated[int, Field(ge=1)] = 10_000
     trace: Annotated[Path | None, BeforeValidator(_path)] = None
     max_in_flight: Annotated[int, Field(ge=1)] = 1024
     max_message_mib: Annotated[int, Field(ge=1, le=1024)] = 64

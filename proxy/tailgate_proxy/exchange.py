@@ -11,7 +11,7 @@ from tailgate.errors import InvalidRequest
 from tailgate.http2.events import Field, Headers
 from tailgate.protocol.answers import UNKNOWN_CLASS
 from tailgate.protocol.envelope import NO_ENVELOPE, Envelope
-from tailgate.protocol.names import DEADLINE_MS, LABEL, REQUEST_ID
+from tailgate.protocol.names import DEADLINE_MS, LABEL, REQUEST_ID, SLICE
 from tailgate_proxy.call import Arrival
 from tailgate_proxy.routes import Route, Routes
 
@@ -20,7 +20,8 @@ _DEADLINE_MS: Final = DEADLINE_MS.encode()
 _LABEL: Final = LABEL.encode()
 _TIMEOUT: Final = b"grpc-timeout"
 _ENCODING: Final = b"grpc-encoding"
-_READ: Final = frozenset((_REQUEST_ID, _DEADLINE_MS, _LABEL, _TIMEOUT, _ENCODING))
+_SLICE: Final = SLICE.encode()
+_READ: Final = frozenset((_REQUEST_ID, _DEADLINE_MS, _LABEL, _SLICE, _TIMEOUT, _ENCODING))
 
 _NOT_FORWARDED: Final = _READ | frozenset(
     b":method :scheme :path :authority user-agent te content-type content-length host "
@@ -44,6 +45,7 @@ class Exchange:
         grpc_budget_s: What ``grpc-timeout`` allows, or None.
         deadline: The earliest of all that have a say; by the headers alone, no model's is known yet.
         label: The right class, if the client knows it.
+        slice: The group of requests it belongs to; empty where there are none.
         fault: What is wrong with the headers; the call is refused with this.
         route: What is to be done for it; the default one until the model is known.
         envelope: Model, version and id of the request; empty before they came.
@@ -60,6 +62,7 @@ class Exchange:
     grpc_budget_s: float | None
     deadline: Deadline
     label: int
+    slice: str
     fault: InvalidRequest | None
     route: Route
     envelope: Envelope = NO_ENVELOPE
@@ -113,6 +116,7 @@ def read_headers(arrival: Arrival, routes: Routes, make_id: Callable[[], str]) -
         grpc_budget_s=grpc_budget_s,
         deadline=earliest(arrival.at_s, client_budget_s, routes.longest_deadline_s),
         label=label,
+        slice=routes.slice_of(own.get(_SLICE, b"")),
         fault=fault,
         route=routes.default,
     )

@@ -18,10 +18,11 @@ from tailgate_proxy.call import Arrival, Client, Ongoing
 from tailgate_proxy.connection_limits import ConnectionLimits, End, PeerCounts
 from tailgate_proxy.control import ControlCall, PassOn
 from tailgate_proxy.exchange import read_headers
+from tailgate_proxy.feedback.call import PATHS
 from tailgate_proxy.held import Held
 from tailgate_proxy.passage import Passage
 from tailgate_proxy.pipeline import Pipeline
-from tailgate_proxy.wire.inbound import Inbound
+from tailgate_proxy.wire.inbound import Inbound, Serve
 from tailgate_proxy.wire.link import Desk
 
 ROOM_FOR_REFUSALS: Final = 128
@@ -39,12 +40,15 @@ _STREAMING: Final = b"ModelStreamInfer"
 
 
 class Front:
-    """Serves the V2 service: ModelInfer through the pipeline, every other unary method straight to the upstream."""
+    """Serves the V2 service: ModelInfer through the pipeline, every other unary method straight to the upstream; and
+    takes in labels.
+    """
 
     def __init__(
         self,
         pipeline: Pipeline,
         pass_on: PassOn,
+        feedback: Serve,
         desk: Desk,
         *,
         max_in_flight: int,
@@ -55,6 +59,7 @@ class Front:
         """Nothing is bound before `listen`."""
         self._pipeline = pipeline
         self._pass_on = pass_on
+        self._feedback = feedback
         self._desk = desk
         self._limits = Limits(max_concurrent_streams=max_in_flight + ROOM_FOR_REFUSALS, resets=RESETS)
         self._held = held
@@ -151,6 +156,8 @@ class Front:
         if path == _MODEL_INFER:
             exchange = read_headers(arrival, self._pipeline.routes, _make_id)
             return Passage(exchange, self._pipeline, client, stream_id)
+        if path in PATHS:
+            return self._feedback(path, arrival, client, stream_id)
         offered = path.startswith(_SERVICE) and path != _SERVICE + _STREAMING
         return ControlCall(path, arrival, client, stream_id, self._pass_on if offered else None)
 

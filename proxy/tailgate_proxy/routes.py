@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tailgate.errors import ConfigError
 from tailgate.outcome import Mode
 from tailgate_proxy.config import ProxyConfig
 from tailgate_proxy.default_answer import DefaultAnswer, read_default_answer
+from tailgate_proxy.known_models import OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +35,26 @@ class Routes:
     Attributes:
         default: For models that the configuration does not name.
         longest_deadline_s: The longest deadline of any; it holds while a request's model is not known.
+        slices: Every slice there can be.
     """
 
-    def __init__(self, default: Route, models: Mapping[str, Route]) -> None:
-        """Route by model."""
+    def __init__(self, default: Route, models: Mapping[str, Route], slices: Sequence[str] = ()) -> None:
+        """Route by model; tell these slices apart."""
         self.default = default
         self._models = dict(models)
+        self._slices = {name.encode(): name for name in slices}
+        self.slices = ("", *slices, OTHER) if slices else ("",)
         self.longest_deadline_s = max(route.deadline_s for route in (default, *models.values()))
 
     def of(self, model: str) -> Route:
         """The route of requests for a model."""
         return self._models.get(model, self.default)
+
+    def slice_of(self, value: bytes) -> str:
+        """The slice that a client names: one of those configured, `other`, or empty where it names none."""
+        if not value or not self._slices:
+            return ""
+        return self._slices.get(value, OTHER)
 
 
 def build_routes(config: ProxyConfig) -> Routes:
@@ -64,7 +74,7 @@ def build_routes(config: ProxyConfig) -> Routes:
         )
         for name, model in config.models.items()
     }
-    return Routes(default, models)
+    return Routes(default, models, config.slices)
 
 
 def _default(config: ProxyConfig, name: str) -> DefaultAnswer | None:

@@ -6,12 +6,16 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable
 
 from tailgate.config import Address
 from tailgate_proxy.app import Proxy
 from tailgate_proxy.config import ProxyConfig
 from tailgate_proxy.event_loop import loop_factory
+
+SWITCH_INTERVAL_S = 0.0005
+"""For so long a thread that writes a trace, or puts metrics into text, may keep the event loop from going on."""
 
 Ready = Callable[[Address, Address], None]
 """Takes the addresses of the gRPC and of the admin port, as they really are, once the proxy serves."""
@@ -32,6 +36,7 @@ def run_proxy(config: ProxyConfig, ready: Ready, *, reuse_port: bool = False, li
         ConfigError: An address cannot be bound, or the event loop asked for is not there.
         TraceError: The trace cannot be created.
     """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     with asyncio.Runner(loop_factory=loop_factory(config.loop)) as runner:
         runner.run(_serve(config, ready, reuse_port=reuse_port, lifeline=lifeline))
 

@@ -16,11 +16,10 @@ SCHEMA_VERSION = 1
 
 def status_document(config: ProxyConfig, ledger: Ledger, *, upstream_ready: bool, draining: bool) -> dict[str, Any]:
     """Everything a person or a script asks first. Times are in seconds."""
-    counts = ledger.outcomes()
-    by_outcome = {outcome.label: sum(counts[outcome, verdict] for verdict in Verdict) for outcome in PROXY_OUTCOMES}
+    counts, judgements = ledger.outcomes(), ledger.judgements()
     answers = [outcome for outcome in PROXY_OUTCOMES if outcome.answered]
-    right = sum(counts[outcome, Verdict.RIGHT] for outcome in answers)
-    right_in_time = counts[Outcome.OK, Verdict.RIGHT]
+    right = sum(judgements[outcome, Verdict.RIGHT] for outcome in answers)
+    right_in_time = judgements[Outcome.OK, Verdict.RIGHT]
     return {
         "schema_version": SCHEMA_VERSION,
         "version": __version__,
@@ -31,7 +30,7 @@ def status_document(config: ProxyConfig, ledger: Ledger, *, upstream_ready: bool
         "draining": draining,
         "received": ledger.received,
         "in_flight": ledger.in_flight,
-        "outcomes": by_outcome,
+        "outcomes": {outcome.label: counts[outcome] for outcome in PROXY_OUTCOMES},
         "labelled": ledger.labelled,
         "answered_labelled": ledger.answered_labelled,
         "right": right,
@@ -39,7 +38,7 @@ def status_document(config: ProxyConfig, ledger: Ledger, *, upstream_ready: bool
         "accuracy_of_answers": right / ledger.answered_labelled if ledger.answered_labelled else None,
         "time_critical_accuracy": right_in_time / ledger.labelled if ledger.labelled else None,
         "models": [
-            {"model": model, "version": version, "requests": sum(books.outcomes.values())}
-            for (model, version), books in sorted(ledger.models.items())
+            {"model": model, "version": version, "slice": part, "requests": sum(books.outcomes.values())}
+            for (model, version, part), books in sorted(ledger.series.items())
         ],
     }

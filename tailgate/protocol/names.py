@@ -16,6 +16,9 @@ DEADLINE_MS: Final = "tailgate-deadline-ms"
 LABEL: Final = "tailgate-label"
 """The index of the right class, where the client knows it. Read by the proxy and not handed on."""
 
+SLICE: Final = "tailgate-slice"
+"""Metadata: the group of requests this one belongs to, one of those that the proxy is configured with."""
+
 OUTCOME: Final = "tailgate-outcome"
 """Trailer of every answer that is not OK: which of the closed set of outcomes this request had."""
 

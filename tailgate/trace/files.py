@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tailgate.errors import TraceError
+from tailgate.labels import Judged
 from tailgate.observation import Observation
 from tailgate.trace.format import SUFFIX, Contents, Encoder, decode, encode_header
 
@@ -55,9 +56,11 @@ class TraceWriter:
             path.unlink()
             raise TraceError(f"{path} cannot be written: {error.strerror}") from error
 
-    def append(self, observations: Sequence[Observation]) -> None:
-        """Write these observations: all, or where the disk refuses none; then they are counted as dropped."""
-        batch = self._encoder.encode(observations)
+    def append(self, items: Sequence[Observation | Judged]) -> None:
+        """Write these observations and labels: all, or where the disk refuses none; observations are counted then as
+        dropped.
+        """
+        batch = self._encoder.encode(items)
         try:
             self._write(batch.data)
         except OSError:

@@ -5,12 +5,18 @@ r"""The layout of a trace: bytes in, arrays out, and back. No file is opened her
     header = one line of JSON: role, run id, clock, names of the fields, whatever the writer adds
     record = 128 bytes, little-endian, as `RECORD` says; ends in the CRC-32 of what stands before it
 
-A record is an observation or, with ``kind`` NAME, gives the number ``model`` to a model's or version's name, which
-stands in ``request_id``'s place, or, with ``kind`` END, closes the trace. Observations carry gap-free sequence numbers
-from 0, given when the observation was handed to the writer: a number that is missing is an observation that could not
-be written. The closing record's ``sequence`` is how many numbers were given in all, so that those missing at the end
-are seen too; without one the writer died, is still at work, or found no room for it. A record cut short by the writer's
-death lies at the end of the file, and is the only one that can be.
+A record is, by its ``kind``,
+
+- an OBSERVATION, with a gap-free sequence number from 0, given when it was handed to the writer: a number that is
+  missing is an observation that could not be written;
+- a NAME: gives the number ``model`` to a model's or version's name, which stands in ``request_id``'s place;
+- a LABEL: what became known of an observation after it ended, of the one with the same ``request_id`` and
+  ``arrival_unix_s``; in ``label`` as `tailgate.labels` writes a truth, in ``budget_s`` its weight, in ``latency_s`` how
+  long after the arrival it was established;
+- the END, which closes the trace: its ``sequence`` is how many numbers were given in all, so that those missing at the
+  end are seen too; without one the writer died, is still at work, or found no room for it.
+
+A record cut short by the writer's death lies at the end of the file, and is the only one that can be.
 """
 
 from __future__ import annotations
@@ -27,12 +33,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tailgate.errors import TraceError
+from tailgate.labels import RIGHT, Judged
 from tailgate.observation import Observation
+from tailgate.outcome import ANSWER_SEEN
+from tailgate.protocol.answers import UNKNOWN_CLASS
 
 VERSION = 1
 SUFFIX = ".trace"
 
-OBSERVATION, NAME, END = 1, 2, 3
+OBSERVATION, NAME, END, LABEL = 1, 2, 3, 4
 NAME_BYTES = 64
 UNNAMED = 0xFFFF
 """Stands for every name beyond the first 65,535, so that whoever makes up names cannot stop the trace."""
@@ -83,7 +92,7 @@ class Contents:
     Attributes:
         header: As it was written.
         names: Model and version names by their number.
-        records: The sound observations, in the order in which they were written.
+        records: The sound observations, in the order in which they were written, with the labels that came after them.
         damaged: Records whose checksum does not fit, which are left out of `records`.
         torn_bytes: Bytes of a record cut short at the end.
         missing: Sequence numbers that no sound record has, of all that were given, or where the trace was not closed of
@@ -108,7 +117,7 @@ def encode_header(fields: Mapping[str, Any]) -> bytes:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some observations as bytes, ready to be written.
+    """Some observations and labels as bytes, ready to be written.
 
     Attributes:
         data: Their records, with those of names that are new in front.
@@ -129,8 +138,9 @@ class Encoder:
         self._numbers: dict[str, int] = {}
         self._sequence = 0
 
-    def encode(self, observations: Sequence[Observation]) -> Batch:
-        """These observations as bytes. Nothing is numbered for good before `commit`."""
+    def encode(self, items: Sequence[Observation | Judged]) -> Batch:
+        """These observations and labels as bytes, in their order. Nothing is numbered for good before `commit`."""
+        observations = [item for item in items if isinstance(item, Observation)]
         names: dict[str, int] = {}
         for name in (name for o in observations for name in (o.model, o.version)):
             number = len(self._numbers) + len(names)
@@ -138,26 +148,13 @@ class Encoder:
                 names[name] = number
         numbers = self._numbers | names
         rows = [_record(NAME, model=number, request_id=name.encode()[:NAME_BYTES]) for name, number in names.items()]
-        rows += [
-            _record(
-                OBSERVATION,
-                o.outcome,
-                o.status,
-                numbers.get(o.model, UNNAMED),
-                numbers.get(o.version, UNNAMED),
-                sequence,
-                o.arrival_unix_s,
-                o.budget_s,
-                o.latency_s,
-                o.lag_s,
-                o.pass_index,
-                o.sample,
-                o.predicted,
-                o.label,
-                request_key(o.request_id),
-            )
-            for sequence, o in enumerate(observations, self._sequence)
-        ]
+        sequence = self._sequence
+        for item in items:
+            if isinstance(item, Judged):
+                rows.append(_label_record(item))
+            else:
+                rows.append(_observation_record(item, numbers, sequence))
+                sequence += 1
         return Batch(b"".join(rows), names, len(observations))
 
     def commit(self, batch: Batch) -> None:
@@ -199,7 +196,7 @@ def decode(data: bytes | memoryview, source: str) -> Contents:
     return Contents(
         header=header,
         names={int(row["model"]): row["request_id"].decode(errors="ignore") for row in named},
-        records=observations,
+        records=_with_labels(observations, rows[sound & (rows["kind"] == LABEL)]),
         damaged=int(whole - sound.sum()),
         torn_bytes=len(view) - start - whole * RECORD.itemsize,
         missing=given - present,
@@ -220,6 +217,63 @@ def _decode_header(head: bytes, source: str) -> tuple[dict[str, Any], int]:
         raise TraceError(f"{source} has a damaged header; its records cannot be read without it")
     header: dict[str, Any] = json.loads(line)
     return header, len(magic) + len(line) + 2
+
+
+def _observation_record(o: Observation, numbers: Mapping[str, int], sequence: int) -> bytes:
+    return _record(
+        OBSERVATION,
+        o.outcome,
+        o.status,
+        numbers.get(o.model, UNNAMED),
+        numbers.get(o.version, UNNAMED),
+        sequence,
+        o.arrival_unix_s,
+        o.budget_s,
+        o.latency_s,
+        o.lag_s,
+        o.pass_index,
+        o.sample,
+        o.predicted,
+        o.label,
+        request_key(o.request_id),
+    )
+
+
+def _label_record(judged: Judged) -> bytes:
+    o = judged.observation
+    return _record(
+        LABEL,
+        o.outcome,
+        arrival_unix_s=o.arrival_unix_s,
+        budget_s=judged.given.weight,
+        latency_s=judged.given.at_unix_s - o.arrival_unix_s,
+        label=judged.given.truth,
+        request_id=request_key(o.request_id),
+    )
+
+
+def _with_labels(observations: Records, labels: Records) -> Records:
+    """The observations with the labels that came after them."""
+    if not len(labels) or not len(observations):
+        return observations
+    names, at = np.unique(_keys(labels), return_index=True)
+    keys = _keys(observations)
+    place = np.minimum(np.searchsorted(names, keys), len(names) - 1)
+    rows = (names[place] == keys) & (observations["label"] == UNKNOWN_CLASS)
+    truth = labels["label"][at[place]]
+    joined = observations.copy()
+    joined["label"][rows] = np.where(truth >= 0, truth, 1)[rows]
+    judged = rows & (truth < 0) & np.isin(observations["outcome"], ANSWER_SEEN)
+    joined["predicted"][judged] = (truth == RIGHT)[judged]
+    return joined
+
+
+def _keys(rows: Records) -> npt.NDArray[np.bytes_]:
+    """What tells observations apart also where clients use an id again."""
+    keys = np.empty(len(rows), [("request_id", f"S{NAME_BYTES}"), ("arrival_unix_s", "<f8"), ("end", "u1")])
+    keys["request_id"], keys["arrival_unix_s"], keys["end"] = rows["request_id"], rows["arrival_unix_s"], 1
+    whole: npt.NDArray[np.bytes_] = keys.view(f"S{keys.itemsize}")
+    return whole
 
 
 def _record(  # noqa: PLR0917 — the fields, in the order of the layout

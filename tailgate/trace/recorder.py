@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 
+from tailgate.labels import Judged
 from tailgate.observation import Observation
 from tailgate.trace.files import TraceWriter
 
@@ -28,7 +29,7 @@ class Recorder:
         """Start the thread; `close` ends it."""
         self._writer = writer
         self._max_pending = max_pending
-        self._pending: list[Observation] = []
+        self._pending: list[Observation | Judged] = []
         self._overflow = 0
         self._warned = False
         self._lock = threading.Lock()
@@ -47,12 +48,12 @@ class Recorder:
         with self._lock:
             return self._writer.dropped + self._overflow
 
-    def record(self, observation: Observation) -> None:
-        """Take an observation; never waits for the disk."""
+    def record(self, item: Observation | Judged) -> None:
+        """Take an observation, or a label that came after one; never waits for the disk."""
         with self._lock:
             if len(self._pending) < self._max_pending:
-                self._pending.append(observation)
-            else:
+                self._pending.append(item)
+            elif isinstance(item, Observation):
                 self._overflow += 1
 
     def close(self) -> None:
@@ -85,12 +86,13 @@ class Recorder:
             self._warned = True
             _log.warning("%s: observations are dropped, and counted", self._writer.path, exc_info=fault)
 
-    def _append(self, batch: list[Observation]) -> Exception | None:
+    def _append(self, batch: list[Observation | Judged]) -> Exception | None:
         """Hand a batch to the writer; whatever that raises costs the batch and never the thread."""
         before = self._writer.written + self._writer.dropped
         try:
             self._writer.append(batch)
         except Exception as fault:  # noqa: BLE001 - nobody would hear of the death of this thread
-            self._writer.drop(before + len(batch) - self._writer.written - self._writer.dropped)
+            count = sum(isinstance(item, Observation) for item in batch)
+            self._writer.drop(before + count - self._writer.written - self._writer.dropped)
             return fault
         return None

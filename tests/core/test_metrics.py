@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tailgate import __version__
 from tailgate.ledger import BASE_BUCKETS_S, Histogram, Ledger
-from tailgate.metrics import DEFINITIONS, Collector, Gauges, Snapshot, TlsCounts
+from tailgate.metrics import DEFINITIONS, DetectorState, Gauges, LabelCounts, Snapshot, TlsCounts
 from tailgate.observation import Observation
 from tailgate.outcome import Outcome
 
@@ -28,8 +28,14 @@ def scrape(ledger: Ledger) -> str:
         held_bytes=4096,
         certificate_expiries_s={"server": 1.8e9},
         tls={"server": TlsCounts(reloads=2, reload_failures=1, handshake_failures=5)},
+        objectives={"digits": 0.9},
+        floors={"digits": 0.8},
+        roles={("digits", "1"): "stable"},
+        labels=LabelCounts({"joined": 2}, 1, {"digits": lag}, 3, {"too_old": 4}),
+        detectors={("digits", "1", ""): DetectorState(1.5, 1000.0, 2)},
+        gc_pauses=lag,
     )
-    return generate_latest(Snapshot(Collector(ledger, lambda: gauges))).decode()
+    return generate_latest(Snapshot(ledger, gauges)).decode()
 
 
 def some_ledger() -> Ledger:
@@ -71,11 +77,13 @@ def test_a_scrape_balances_and_shows_what_was_booked() -> None:
     text = scrape(some_ledger())
     assert "tailgate_received_total 4.0" in text
     assert "tailgate_in_flight 1.0" in text
-    assert 'tailgate_labelled_requests_total{model="digits",version="1"} 3.0' in text
+    series = 'model="digits",outcome="ok",slice=""'
+    assert f'tailgate_requests_total{{{series},version="1"}} 3.0' in text
     for verdict in ("right", "wrong", "unknown"):
-        assert f'tailgate_requests_total{{model="digits",outcome="ok",verdict="{verdict}",version="1"}} 1.0' in text
-    assert 'tailgate_right_latency_seconds_bucket{le="0.01",model="digits",version="1"} 1.0' in text
-    assert 'tailgate_right_latency_seconds_bucket{le="0.005",model="digits",version="1"} 0.0' in text
+        assert f'tailgate_labelled_requests_total{{{series},verdict="{verdict}",version="1"}} 1.0' in text
+    assert 'tailgate_right_latency_seconds_bucket{le="0.01",model="digits",slice="",version="1"} 1.0' in text
+    assert 'tailgate_right_latency_seconds_bucket{le="0.005",model="digits",slice="",version="1"} 0.0' in text
+    assert 'tailgate_right_deadline_ratio_bucket{le="0.25",model="digits",slice="",version="1"} 1.0' in text
     assert f'tailgate_build_info{{version="{__version__}"}} 1.0' in text
     assert 'tailgate_trace_records_total{result="dropped"} 1.0' in text
 
@@ -83,7 +91,7 @@ def test_a_scrape_balances_and_shows_what_was_booked() -> None:
 def test_a_snapshot_does_not_move_after_it_was_taken() -> None:
     ledger = some_ledger()
     lag = Histogram((0.001,))
-    snapshot = Snapshot(Collector(ledger, lambda: Gauges({}, {}, 0, 0, lag)))
+    snapshot = Snapshot(ledger, Gauges({}, {}, 0, 0, lag))
     before = generate_latest(snapshot)
     ledger.arrive()
     ledger.book(Observation("id", "digits", "1", 1.7e9, 0.05, 0.01, Outcome.OK))

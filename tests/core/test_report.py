@@ -127,7 +127,7 @@ def test_a_proxys_headline_holds_each_request_against_its_own_deadline_as_its_co
         report(tmp_path / "live", "--out", tmp_path / "out", *options)
         found = system(tmp_path / "out")
         shares = found["quality"]["decomposition"]
-        counted = ledger.outcomes()[Outcome.OK, Verdict.RIGHT] / ledger.labelled
+        counted = ledger.judgements()[Outcome.OK, Verdict.RIGHT] / ledger.labelled
         assert found["quality"]["time_critical_accuracy"] == counted == 6 / 20
         assert (shares["on_time_wrong"], shares["late_right"], shares["unanswered"]) == (2 / 20, 3 / 20, 9 / 20)
         assert found["quality"]["at"]["deadline"]["threshold_s"] == threshold_s

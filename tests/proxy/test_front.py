@@ -338,7 +338,7 @@ async def test_calls_that_outlast_the_drain_are_told_so_and_booked_as_draining(
         await call
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     outcomes = running.proxy._ledger.outcomes()  # its admin port is closed by now
-    assert {outcome.label: count for (outcome, _), count in outcomes.items() if count} == {"draining": 1}
+    assert {outcome.label: count for outcome, count in outcomes.items() if count} == {"draining": 1}
 
 
 async def test_an_upstream_that_answers_garbage_is_not_ready(

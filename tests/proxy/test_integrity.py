@@ -125,7 +125,7 @@ def assert_books(done: Done, folder: Path, running: Any) -> None:
     assert len(sent) - len(times) <= done.ended[Status.CANCELLED] + done.ended[Status.DEADLINE_EXCEEDED]
     # Received = ended = the sum of outcomes = the trace, outcome by outcome.
     by_outcome = Counter(dict.fromkeys(Outcome, 0))
-    for (outcome, _), count in ledger.outcomes().items():
+    for outcome, count in ledger.outcomes().items():
         by_outcome[outcome] += count
     assert +by_outcome == Counter(Outcome(code) for code in rows["outcome"].tolist())
     assert ledger.received == by_outcome.total() == len(rows)

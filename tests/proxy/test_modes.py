@@ -53,9 +53,14 @@ async def booked(running: RunningProxy, wanted: int) -> dict[tuple[str, str], in
             async with session.get(f"http://{running.admin}/metrics") as response:
                 families = {family.name: family for family in text_string_to_metric_families(await response.text())}
             found: Counter[tuple[str, str]] = Counter()
-            for sample in families["tailgate_requests"].samples:
-                if sample.name == "tailgate_requests_total" and sample.value:
+            for sample in families["tailgate_labelled_requests"].samples:
+                if sample.name.endswith("_total"):
                     found[sample.labels["outcome"], sample.labels["verdict"]] += int(sample.value)
+                    found[sample.labels["outcome"], "unknown"] -= int(sample.value)
+            for sample in families["tailgate_requests"].samples:
+                if sample.name.endswith("_total"):
+                    found[sample.labels["outcome"], "unknown"] += int(sample.value)
+            found = +found
             in_flight = families["tailgate_in_flight"].samples[0].value
             assert families["tailgate_received"].samples[0].value == found.total() + in_flight
             if found.total() >= wanted:

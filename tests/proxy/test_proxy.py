@@ -45,9 +45,14 @@ async def counts(running: RunningProxy) -> Counter[tuple[str, str]]:
         _, text = await get(running, "/metrics")
         families = {family.name: family for family in text_string_to_metric_families(text)}
         by_outcome: Counter[tuple[str, str]] = Counter()
-        for sample in families["tailgate_requests"].samples:
-            if sample.name == "tailgate_requests_total" and sample.value:
+        for sample in families["tailgate_labelled_requests"].samples:
+            if sample.name.endswith("_total"):
                 by_outcome[sample.labels["outcome"], sample.labels["verdict"]] += int(sample.value)
+                by_outcome[sample.labels["outcome"], "unknown"] -= int(sample.value)
+        for sample in families["tailgate_requests"].samples:
+            if sample.name.endswith("_total"):
+                by_outcome[sample.labels["outcome"], "unknown"] += int(sample.value)
+        by_outcome = +by_outcome
         received = families["tailgate_received"].samples[0].value
         in_flight = families["tailgate_in_flight"].samples[0].value
         assert received == sum(by_outcome.values()) + in_flight
@@ -300,7 +305,7 @@ async def test_metrics_of_a_listed_model_are_there_at_zero_before_any_request(st
     }
     assert {"ok", "ok_late_discarded", "deadline_in_flight", "client_cancelled", "internal"} <= zero
     assert 'tailgate_deadline_seconds{model="scripted"} 0.04' in text
-    assert 'tailgate_latency_seconds_bucket{le="0.04",model="scripted",version="1"} 0.0' in text
+    assert 'tailgate_latency_seconds_bucket{le="0.04",model="scripted",slice="",version="1"} 0.0' in text
 
 
 async def test_made_up_model_names_make_no_series(start_proxy: StartProxy) -> None:

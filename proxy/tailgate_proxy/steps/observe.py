@@ -71,6 +71,7 @@ class Observe:
             predicted=reply.predicted,
             label=exchange.label,
             status=reply.status,
+            slice=exchange.slice,
         )
         for sink in self._sinks:
             sink(observation)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#tailgate/pb/tailgate/feedback.proto\x12\x11tailgate.feedback\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcc\x01\n\x05Label\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\x0b\x63lass_index\x18\x02 \x01(\x03H\x00\x12\x14\n\nclass_name\x18\x03 \x01(\tH\x00\x12\x0f\n\x05score\x18\x04 \x01(\x01H\x00\x12\x0e\n\x06weight\x18\x05 \x01(\x01\x12/\n\x0blabelled_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x08 \x01(\tB\x07\n\x05truth\"6\n\nLabelBatch\x12(\n\x06labels\x18\x01 \x03(\x0b\x32\x18.tailgate.feedback.Label\"\xbb\x01\n\x0cLabelReceipt\x12\x10\n\x08received\x18\x01 \x01(\x04\x12\x0e\n\x06joined\x18\x02 \x01(\x04\x12\x11\n\tduplicate\x18\x03 \x01(\x04\x12\x12\n\ncorrection\x18\x04 \x01(\x04\x12\x0f\n\x07pending\x18\x05 \x01(\x04\x12\x10\n\x08too_late\x18\x06 \x01(\x04\x12\x10\n\x08rejected\x18\x07 \x01(\x04\x12-\n\x06\x65rrors\x18\x08 \x03(\x0b\x32\x1d.tailgate.feedback.LabelError\"?\n\nLabelError\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#tailgate/pb/tailgate/feedback.proto\x12\x11tailgate.feedback\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcc\x01\n\x05Label\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\x0b\x63lass_index\x18\x02 \x01(\x03H\x00\x12\x14\n\nclass_name\x18\x03 \x01(\tH\x00\x12\x0f\n\x05score\x18\x04 \x01(\x01H\x00\x12\x0e\n\x06weight\x18\x05 \x01(\x01\x12/\n\x0blabelled_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x08 \x01(\tB\x07\n\x05truth\"6\n\nLabelBatch\x12(\n\x06labels\x18\x01 \x03(\x0b\x32\x18.tailgate.feedback.Label\"\xcd\x01\n\x0cLabelReceipt\x12\x10\n\x08received\x18\x01 \x01(\x04\x12\x0e\n\x06joined\x18\x02 \x01(\x04\x12\x11\n\tduplicate\x18\x03 \x01(\x04\x12\x12\n\ncorrection\x18\x04 \x01(\x04\x12\x0f\n\x07pending\x18\x05 \x01(\x04\x12\x10\n\x08too_late\x18\x06 \x01(\x04\x12\x10\n\x08rejected\x18\x07 \x01(\x04\x12-\n\x06\x65rrors\x18\x08 \x03(\x0b\x32\x1d.tailgate.feedback.LabelError\x12\x10\n\x08\x63onflict\x18\t \x01(\x04\"?\n\nLabelError\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t2\xa6\x01\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12H\n\x06Submit\x12\x1d.tailgate.feedback.LabelBatch\x1a\x1f.tailgate.feedback.LabelReceipt\x12P\n\x0cSubmitStream\x12\x1d.tailgate.feedback.LabelBatch\x1a\x1f.tailgate.feedback.LabelReceipt(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LABELBATCH']._serialized_start=298
   _globals['_LABELBATCH']._serialized_end=352
   _globals['_LABELRECEIPT']._serialized_start=355
-  _globals['_LABELRECEIPT']._serialized_end=542
-  _globals['_LABELERROR']._serialized_start=544
-  _globals['_LABELERROR']._serialized_end=607
+  _globals['_LABELRECEIPT']._serialized_end=560
+  _globals['_LABELERROR']._serialized_start=562
+  _globals['_LABELERROR']._serialized_end=625
+  _globals['_FEEDBACK']._serialized_start=628
+  _globals['_FEEDBACK']._serialized_end=794
 # @@protoc_insertion_point(module_scope)

@@ -36,7 +36,7 @@ class LabelBatch(_message.Message):
     def __init__(self, labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ...) -> None: ...
 
 class LabelReceipt(_message.Message):
-    __slots__ = ("received", "joined", "duplicate", "correction", "pending", "too_late", "rejected", "errors")
+    __slots__ = ("received", "joined", "duplicate", "correction", "pending", "too_late", "rejected", "errors", "conflict")
     RECEIVED_FIELD_NUMBER: _ClassVar[int]
     JOINED_FIELD_NUMBER: _ClassVar[int]
     DUPLICATE_FIELD_NUMBER: _ClassVar[int]
@@ -45,6 +45,7 @@ class LabelReceipt(_message.Message):
     TOO_LATE_FIELD_NUMBER: _ClassVar[int]
     REJECTED_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
+    CONFLICT_FIELD_NUMBER: _ClassVar[int]
     received: int
     joined: int
     duplicate: int
@@ -53,7 +54,8 @@ class LabelReceipt(_message.Message):
     too_late: int
     rejected: int
     errors: _containers.RepeatedCompositeFieldContainer[LabelError]
-    def __init__(self, received: _Optional[int] = ..., joined: _Optional[int] = ..., duplicate: _Optional[int] = ..., correction: _Optional[int] = ..., pending: _Optional[int] = ..., too_late: _Optional[int] = ..., rejected: _Optional[int] = ..., errors: _Optional[_Iterable[_Union[LabelError, _Mapping]]] = ...) -> None: ...
+    conflict: int
+    def __init__(self, received: _Optional[int] = ..., joined: _Optional[int] = ..., duplicate: _Optional[int] = ..., correction: _Optional[int] = ..., pending: _Optional[int] = ..., too_late: _Optional[int] = ..., rejected: _Optional[int] = ..., errors: _Optional[_Iterable[_Union[LabelError, _Mapping]]] = ..., conflict: _Optional[int] = ...) -> None: ...
 
 class LabelError(_message.Message):
     __slots__ = ("index", "request_id", "reason")
