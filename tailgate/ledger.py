@@ -83,6 +83,8 @@ class SeriesBooks:
 
     Attributes:
         outcomes: Requests that ended, by outcome; every outcome a proxy can book is there from the start, at zero.
+        due: Requests that ended, or whose deadline passed while they went on: whichever came first. The share in time is
+            a share of these, so that a model that hangs is late at once.
         labelled: Of these, the ones whose label is known, answered or not, by outcome and verdict; quality is a share
             of these.
         weight: The same, each counted with its weight.
@@ -99,6 +101,7 @@ class SeriesBooks:
     latency: Histogram
     right_latency: Histogram
     right_ratio: Histogram
+    due: int = 0
 
     def copy(self) -> SeriesBooks:
         """The counts as they are now."""
@@ -109,6 +112,7 @@ class SeriesBooks:
             self.latency.copy(),
             self.right_latency.copy(),
             self.right_ratio.copy(),
+            self.due,
         )
 
 
@@ -151,6 +155,10 @@ class Ledger:
     def arrive(self) -> None:
         """A request came in."""
         self.received += 1
+
+    def fall_due(self, model: str, version: str, part: str) -> None:
+        """A request is about to be booked, or goes on though its deadline has passed: once for every request."""
+        self.open(model, version, part).due += 1
 
     def book(self, observation: Observation) -> None:
         """A request ended; with a label that came with it, it is judged as well."""

@@ -50,6 +50,13 @@ REQUESTS = Definition(
     'Requests that ended, by outcome. In time is outcome="ok".',
     (*_SERIES, "outcome"),
 )
+DUE = Definition(
+    "tailgate_due_requests",
+    CounterMetricFamily,
+    "Requests that ended, or whose deadline passed while they went on, whichever came first. The share in time is a "
+    "share of these.",
+    _SERIES,
+)
 LABELLED = Definition(
     "tailgate_labelled_requests",
     CounterMetricFamily,
@@ -186,6 +193,7 @@ DEFINITIONS = (
     RECEIVED,
     IN_FLIGHT,
     REQUESTS,
+    DUE,
     LABELLED,
     LABELLED_WEIGHT,
     LATENCY,
@@ -330,6 +338,7 @@ def _of_requests(ledger: Ledger) -> Iterator[Metric]:
         REQUESTS,
         *(((*key, outcome.label), count) for key, books in series for outcome, count in books.outcomes.items()),
     )
+    yield _with(DUE, *((key, books.due) for key, books in series))
     for definition, name in ((LABELLED, "labelled"), (LABELLED_WEIGHT, "weight")):
         yield _with(
             definition,

@@ -50,6 +50,7 @@ class Exchange:
         route: What is to be done for it; the default one until the model is known.
         envelope: Model, version and id of the request; empty before they came.
         admitted: Whether it has a place among those in flight.
+        due: Whether it has been counted as due: it ended, or its deadline passed.
     """
 
     arrival_s: float
@@ -67,6 +68,7 @@ class Exchange:
     route: Route
     envelope: Envelope = NO_ENVELOPE
     admitted: bool = False
+    due: bool = False
 
 
 def read_headers(arrival: Arrival, routes: Routes, make_id: Callable[[], str]) -> Exchange:

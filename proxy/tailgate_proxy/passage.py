@@ -28,7 +28,7 @@ from tailgate_proxy.compression import open_message
 from tailgate_proxy.exchange import Exchange, know_model
 from tailgate_proxy.pipeline import Pipeline
 from tailgate_proxy.steps.forward import forwarded_headers, judge, reply_to_failure
-from tailgate_proxy.steps.limit import patience, reply_at_limit, runs_on
+from tailgate_proxy.steps.limit import next_limit, patience, reply_at_limit, runs_on
 from tailgate_proxy.steps.observe import mark
 
 REPLAYABLE_BYTES: Final = 64 * 1024
@@ -103,7 +103,7 @@ class Passage:
             if reply is not None:
                 self._end(reply)
                 return
-        self.limit = patience(exchange)
+        self.limit = next_limit(exchange)
         pipeline.watch(self)
 
     def body(self, piece: memoryview, *, end: bool) -> None:
@@ -153,6 +153,13 @@ class Passage:
             self._fault()
 
     def _time_up(self) -> None:
+        pipeline, exchange = self._pipeline, self.exchange
+        pipeline.observe.fall_due(exchange)
+        limit = patience(exchange)
+        if limit is not exchange.deadline and not limit.passed(pipeline.clock()):  # observe: it goes on
+            self.limit = limit
+            pipeline.watch(self)
+            return
         reply = reply_at_limit(self.exchange)
         if self._client is None or not self._run_on():
             self._end(reply)
@@ -170,7 +177,7 @@ class Passage:
 
     def headers(self, authority: bytes, *, tls: bool) -> Headers:
         """What the upstream is told, with the time that is left now."""
-        until = self._extended() if self._may_run_on() else self.limit
+        until = self._extended() if self._may_run_on() else patience(self.exchange)
         return forwarded_headers(self.exchange, authority, until.remaining_s(self._pipeline.clock()), tls=tls)
 
     def begun(self, leg: Leg, stream_id: int) -> None:
@@ -266,7 +273,7 @@ class Passage:
             if reply is not None:
                 self._end(reply)
                 return False
-        limit = patience(self.exchange)
+        limit = next_limit(self.exchange)
         if limit != self.limit:
             self.limit = limit
             self._pipeline.watch(self)

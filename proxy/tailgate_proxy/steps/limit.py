@@ -26,6 +26,11 @@ def patience(exchange: Exchange) -> Deadline:
     return Deadline(exchange.arrival_s, max(exchange.deadline.budget_s, 0.0) + PATIENCE_S)
 
 
+def next_limit(exchange: Exchange) -> Deadline:
+    """The next instant at which something has to be done: the deadline, or where that has been seen to, the end."""
+    return exchange.deadline if not exchange.due else patience(exchange)
+
+
 def end_if_over(exchange: Exchange, now_s: float) -> Reply | None:
     """What ends a call whose limit has passed already: the deadline of its model became known only now."""
     return reply_at_limit(exchange) if patience(exchange).passed(now_s) else None

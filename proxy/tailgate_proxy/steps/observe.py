@@ -45,6 +45,11 @@ class Observe:
             now_s += RACE_S
         return exchange.deadline.passed(now_s)
 
+    def fall_due(self, exchange: Exchange) -> None:
+        """The deadline of a request has passed, and it goes on all the same."""
+        envelope = exchange.envelope
+        self._fall_due(exchange, *self._known.labels(envelope.model, envelope.version))
+
     def book(self, exchange: Exchange, reply: Reply, now_s: float, *, missed: bool = False) -> Reply:
         """The request has ended, at this instant: what the client is to have; in enforce, never an answer that is late.
 
@@ -60,6 +65,7 @@ class Observe:
         if ending is Ending.ANSWERED:
             self._known.learn(envelope.model, reply.version)
         model, version = self._known.labels(envelope.model, reply.version or envelope.version)
+        self._fall_due(exchange, model, version)
         observation = Observation(
             request_id=exchange.request_id,
             model=model,
@@ -76,6 +82,11 @@ class Observe:
         for sink in self._sinks:
             sink(observation)
         return mark(exchange, reply, outcome)
+
+    def _fall_due(self, exchange: Exchange, model: str, version: str) -> None:
+        if not exchange.due:
+            exchange.due = True
+            self._ledger.fall_due(model, version, exchange.slice)
 
 
 def mark(exchange: Exchange, reply: Reply, outcome: Outcome) -> Reply:

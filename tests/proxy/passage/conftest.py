@@ -29,6 +29,7 @@ from tailgate_proxy.passage import REPLAYABLE_BYTES, Passage
 from tailgate_proxy.pipeline import Watched, build_pipeline
 from tailgate_proxy.routes import Route, Routes
 from tailgate_proxy.steps.admit import Admit
+from tailgate_proxy.steps.limit import patience
 from tailgate_proxy.steps.observe import Observe
 
 LABEL = 3
@@ -262,7 +263,8 @@ class World:
     def latest(self, call: Call) -> float:
         """Until when anything may go on for a call."""
         exchange = call.passage.exchange
-        return max(call.passage.limit.at_s, exchange.deadline.at_s + self.pipeline.late_patience_s)
+        longest_s = self.pipeline.late_patience_s
+        return max(call.passage.limit.at_s, patience(exchange).at_s, exchange.deadline.at_s + longest_s)
 
     def watch(self, watched: Watched) -> None:
         self.watched[id(watched)] = watched, watched.limit
@@ -288,6 +290,11 @@ class World:
                 watched.time_up()
 
     @property
+    def due(self) -> int:
+        """How many were counted as due."""
+        return sum(books.due for books in self.ledger.series.values())
+
+    @property
     def outcomes(self) -> list[Outcome]:
         """What was booked, in order."""
         return [seen.outcome for seen in self.seen]
@@ -302,6 +309,7 @@ class World:
         assert Outcome.INTERNAL not in {seen.outcome for seen in self.seen}  # the log says what it was
         assert self.ledger.ended == len(self.seen) == len({seen.request_id for seen in self.seen})
         assert self.ledger.in_flight == sum(not call.passage.ended for call in self.calls)
+        assert self.ledger.ended <= self.due <= self.ledger.received
         assert self.held.bytes == sum(call.held_bytes for call in self.calls) <= self.held.max_bytes
         for call in self.calls:
             passage = call.passage
@@ -324,6 +332,7 @@ class World:
         """What holds once nothing is under way."""
         self.check()
         assert self.held.bytes == 0
+        assert self.due == self.ledger.ended
         assert self.ledger.received == self.ledger.ended == len(self.calls)
         assert sum(self.ledger.outcomes().values()) == len(self.calls)
         by_id = {seen.request_id: seen for seen in self.seen}

@@ -93,6 +93,22 @@ def test_what_the_upstream_has_for_a_call_that_may_run_on_includes_the_patience(
         assert parse_grpc_timeout(timeout.decode()) == pytest.approx(expected_s)
 
 
+@pytest.mark.parametrize(("model", "late_share"), [("watched", 0.0), ("other", 1.0)])
+def test_a_call_that_goes_on_after_its_deadline_is_due_at_once_and_once(
+    model: str, late_share: float, new_world: NewWorld
+) -> None:
+    world = new_world(late_share=late_share)
+    call = world.send("plain", model)
+    world.pass_time(0.0499)
+    assert world.due == 0
+    world.pass_time(0.0002)
+    assert (world.due, world.outcomes) == (1, [])
+    world.pass_time(0.01)
+    world.answer(call)
+    assert (world.due, len(world.outcomes)) == (1, 1)
+    world.check_end()
+
+
 @pytest.mark.parametrize("model", ["other", "watched", "soft"])
 def test_an_answer_before_its_timer_had_a_turn_is_late_all_the_same(model: str, new_world: NewWorld) -> None:
     world = new_world()
