@@ -1,7 +1,7 @@
 """A live page over a monitor that has seen an hour of traffic: what bench/live.py watches.
 
-Ten series, as ten slices of one model; an answer in a hundred is late, one in twenty wrong. Traffic goes on at 20 requests
-a second, so that every snapshot differs from the one before.
+Ten series, as ten slices of one model; an answer in a hundred is late, one in twenty wrong. Traffic goes on at 20
+requests a second, so that every snapshot differs from the one before.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the live page costs the process that serves it: `python bench/live.py [--quick]`.
 
-A server of the page over a monitor with ten series and a full hour, on one core; 50 clients on another, which read every
-snapshot. CPU of the server with the clients, less its CPU without them, in turns.
+A server of the page over a monitor with ten series and a full hour, on one core; 50 clients on another, which read
+every snapshot. CPU of the server with the clients, less its CPU without them, in turns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench._common import Claim, finish, machine, markdown_table
 from bench._cpu import cpu_of, on_core, two_cores
 from bench._processes import started_command
 
-CLIENTS, ROUNDS, SECONDS, QUICK_SECONDS = 50, 5, 12.0, 6.0
+CLIENTS, ROUNDS, SECONDS, QUICK_SECONDS = 50, 5, 12.5, 6.5
 ALLOWED_SHARE = 0.05
 FEWEST_A_SECOND = 0.9
 
@@ -90,9 +90,13 @@ async def run(rounds: int, seconds: float) -> list[Measured]:
     """All rounds against one server."""
     server_core, our_core = two_cores()
     command = (sys.executable, str(Path(__file__).parent / "_live_server.py"))
-    with TemporaryDirectory() as name, on_core(server_core):
-        with started_command(Path(name), "live", command, r"live page on (\S+)") as ((address,), pid), on_core(our_core):
-            return [await measure(f"http://{address}/live/events", pid, seconds) for _ in range(rounds)]
+    with (
+        TemporaryDirectory() as name,
+        on_core(server_core),
+        started_command(Path(name), "live", command, r"live page on (\S+)") as ((address,), pid),
+        on_core(our_core),
+    ):
+        return [await measure(f"http://{address}/live/events", pid, seconds) for _ in range(rounds)]
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import time
 from dataclasses import replace
 
 from aiohttp import web
@@ -22,6 +23,8 @@ from tailgate_proxy.front import Front
 from tailgate_proxy.gc_pauses import GcPauses
 from tailgate_proxy.held import Held
 from tailgate_proxy.known_models import OTHER, KnownModels
+from tailgate_proxy.live.feed import Feed
+from tailgate_proxy.live.page import add_live
 from tailgate_proxy.loop_lag import LoopLag
 from tailgate_proxy.pipeline import build_pipeline
 from tailgate_proxy.routes import build_routes
@@ -124,7 +127,7 @@ class Proxy:
             self._snapshot,
             self._ready,
             self._status,
-            extend=lambda application: add_feedback(application, self._accounts.labels),
+            extend=self._extend_admin,
         )
         for model in config.models:
             self._accounts.open(model, "")
@@ -194,6 +197,15 @@ class Proxy:
         for model, version in listed:
             if self._known.learn(model, version):
                 self._accounts.open(*self._known.labels(model, version))
+
+    def _extend_admin(self, application: web.Application) -> None:
+        add_feedback(application, self._accounts.labels)
+        add_live(application, Feed(self._picture))
+
+    def _picture(self) -> dict[str, object]:
+        """What the live page shows."""
+        now_s = time.time()
+        return {"quality": self._accounts.monitor.snapshot(now_s), "proxy": self._status(), "at_unix_s": now_s}
 
     def _ready(self) -> bool:
         return self._upstream.ready and not self._admit.draining
