@@ -5,13 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format stubs constraints bench wheel clean
+.PHONY: help demo up test check format stubs constraints bench wheel clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/demo  ## Run server, proxy and load generator on real digits, with a CPU contention in the middle (< 2 min)
 	$(BIN)/tailgate demo $(if $(OUT),--out $(OUT))
+
+up: $(VENV)/demo  ## Run everything until it is interrupted, with Prometheus and Alertmanager where they are installed
+	$(BIN)/tailgate up --trouble
 
 test: $(VENV)/dev  ## Run the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile

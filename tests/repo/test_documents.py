@@ -25,14 +25,21 @@ def test_every_link_within_the_project_leads_somewhere(document: Path) -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("command", ["proxy", "load", "server"])
-def test_every_option_a_command_has_stands_in_its_readme_and_the_other_way_round(command: str) -> None:
-    folder = {"proxy": "proxy", "load": "loadgen", "server": "server"}[command]
+@pytest.mark.parametrize(
+    ("command", "document"),
+    [
+        ("proxy", "proxy/README.md"),
+        ("load", "loadgen/README.md"),
+        ("server", "server/README.md"),
+        ("up", "docs/up.md"),
+    ],
+)
+def test_every_option_a_command_has_stands_in_its_readme_and_the_other_way_round(command: str, document: str) -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "tailgate", command, "--help"], capture_output=True, text=True, check=True, timeout=60
     ).stdout
     offered = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", shown)) - {"--help", "--log-level"}
-    text = (ROOT / folder / "README.md").read_text()
+    text = (ROOT / document).read_text()
     table = "\n".join(line for line in text.splitlines() if line.startswith("| `--"))
     described = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", table)) - {"--log-level"}
     assert offered <= described

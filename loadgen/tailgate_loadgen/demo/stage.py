@@ -1,4 +1,4 @@
-"""Processes of the demo: started on a processor of their own, waited for until they are ready, always ended."""
+"""Processes of a demonstration: started on a processor of their own, waited for until they are ready, always ended."""
 
 from __future__ import annotations
 
@@ -64,16 +64,22 @@ def two_cpus() -> tuple[int | None, int | None]:
     return (cpus[0], cpus[1]) if len(cpus) > 1 else (None, None)
 
 
-class Actor:
-    """One running `tailgate` command."""
+OURS = (sys.executable, "-m", "tailgate")
+"""How our own commands are started."""
 
-    def __init__(self, arguments: Sequence[str], log: Path, cpu: int | None = None) -> None:
+
+class Actor:
+    """One running command: one of `tailgate`'s, or another program."""
+
+    def __init__(
+        self, arguments: Sequence[str], log: Path, cpu: int | None = None, *, program: Sequence[str] = OURS
+    ) -> None:
         """Start it; what it says goes to `log`."""
-        self._name = arguments[0]
+        self.name = f"tailgate {arguments[0]}" if program is OURS else Path(program[0]).name
         self._log = log
         with pinned(cpu), log.open("wb") as output:
-            self._process = subprocess.Popen(  # noqa: S603 — our own command
-                [sys.executable, "-m", "tailgate", *arguments], stdout=output, stderr=subprocess.STDOUT
+            self._process = subprocess.Popen(  # noqa: S603 — our own command, or one that the user has installed
+                [*program, *arguments], stdout=output, stderr=subprocess.STDOUT
             )
 
     def wait_for(self, pattern: str) -> re.Match[str]:
@@ -90,7 +96,7 @@ class Actor:
             if self._process.poll() is not None:
                 break
             time.sleep(0.05)
-        raise UsageError(f"`tailgate {self._name}` did not start; it said: {self._last_words()}")
+        raise UsageError(f"`{self.name}` did not start; it said: {self._last_words()}")
 
     @property
     def exit_status(self) -> int | None:
@@ -119,8 +125,17 @@ class Actor:
         """
         status = self.finish()
         if status not in statuses:
-            raise UsageError(f"`tailgate {self._name}` ended with status {status}; it said: {self._last_words()}")
+            raise UsageError(f"`{self.name}` ended with status {status}; it said: {self._last_words()}")
         return status
+
+    def must_run(self) -> None:
+        """See that it still runs.
+
+        Raises:
+            UsageError: It has ended.
+        """
+        if self.exit_status is not None:
+            raise UsageError(f"`{self.name}` ended with status {self.exit_status}; it said: {self._last_words()}")
 
     def _said(self) -> str:
         return self._log.read_text(errors="replace")

@@ -1,0 +1,75 @@
+"""`tailgate up` as a user runs it: everything comes up, is looked at, and is gone afterwards."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tailgate_loadgen.up.monitoring import find_programs
+
+pytestmark = pytest.mark.skipif(
+    find_programs().missing != [], reason="prometheus or prometheus-alertmanager is not installed"
+)
+
+
+def get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return json.load(response)
+
+
+def until(seen: Any, wanted: Any, seconds: float) -> None:
+    give_up_s = time.monotonic() + seconds
+    while True:
+        try:
+            found = seen()
+        except OSError as error:
+            found = error
+        if found == wanted:
+            return
+        assert time.monotonic() < give_up_s, found
+        time.sleep(0.5)
+
+
+def value(prometheus: str, query: str) -> float | None:
+    found = get(f"{prometheus}/api/v1/query?query={quote(query)}")["data"]["result"]
+    return float(found[0]["value"][1]) if found else None
+
+
+def test_server_proxy_load_and_prometheus_come_up_and_are_gone_in_the_end(tmp_path: Path) -> None:
+    log = tmp_path / "said"
+    ports = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+    command = (sys.executable, "-m", "tailgate", "up", *ports, "--out", str(tmp_path / "up"), "--rate", "50")
+    with log.open("wb") as output:
+        up = subprocess.Popen(
+            [*command, "--deadline-ms", "500", "--cache", str(tmp_path / "cache")], stdout=output, stderr=output
+        )
+    try:
+        until(lambda: bool(re.search(r"Alertmanager +http", log.read_text())), True, 90)
+        prometheus = re.search(r"Prometheus +(http\S+)/", log.read_text())
+        admin = re.search(r"metrics +http://(\S+)/metrics", log.read_text())
+        assert prometheus is not None
+        assert admin is not None
+        until(lambda: value(prometheus[1], 'up{job="tailgate"}'), 1.0, 60)
+        until(lambda: (value(prometheus[1], 'sum(tailgate_requests_total{outcome="ok"})') or 0) > 100, True, 60)
+        assert value(prometheus[1], 'tailgate_objective_ratio{model="digits"}') == 0.95
+        groups = get(f"{prometheus[1]}/api/v1/rules")["data"]["groups"]
+        assert sum(len(group["rules"]) for group in groups) > 20
+        assert {rule["health"] for group in groups for rule in group["rules"]} <= {"ok", "unknown"}
+        assert get(f"http://{admin[1]}/status.json")["time_critical_accuracy"] > 0.5
+        up.send_signal(signal.SIGINT)
+        assert up.wait(60) == 0, log.read_text()
+    finally:
+        up.kill()
+        up.wait()
+    with pytest.raises(OSError, match="refused"):
+        get(f"{prometheus[1]}/-/ready")
