@@ -82,7 +82,8 @@ class _Bursts:
         burst_until = np.concatenate(([0.0], np.cumsum(np.diff(ends) * kinds)))
         self._in_burst = bool(kinds[np.searchsorted(ends, length_s) - 1])
         edges = np.interp(np.arange(blocks + 1) * block_s, ends, burst_until)
-        return np.clip(np.diff(edges) / block_s, 0.0, 1.0)
+        shares: FloatArray = np.clip(np.diff(edges) / block_s, 0.0, 1.0)
+        return shares
 
 
 class Cusum:
@@ -131,7 +132,7 @@ def run_length(chunks: Iterator[FloatArray], detector: Cusum) -> tuple[int, bool
 
 @dataclass(frozen=True)
 class Burn:
-    """An alert on the rate at which an error budget burns: over both windows more than `factor` times what is allowed."""
+    """An alert on the rate at which an error budget burns: over both windows above `factor` times what is allowed."""
 
     factor: float
     long_s: float

@@ -1,13 +1,13 @@
-"""How rarely the detector of regressions alarms for nothing, and how soon for something: `python bench/detector.py [--quick]`.
+"""The detector of regressions, its false alarms and its delay: `python bench/detector.py [--quick]`.
 
-Simulated labelled responses at a stated rate, of known quality. First without a regression, exactly at the baseline (the
-worst that still is no regression): labelled responses between false alarms against the configured bound, where responses
-are independent and where lateness comes in bursts, fed response by response and in blocks of time. Then with a drop of 1, 3
+Simulated labelled responses at a stated rate, of known quality. First without a regression, exactly at the baseline
+(the worst that still is none): the time between false alarms against the configured bound, where responses are
+independent and where lateness comes in bursts, fed response by response and in blocks of time. Then with a drop of 1, 3
 and 10 points: responses until the alarm, beside burn-rate alerts on the same responses. Quality before the drop is the
-objective itself; burn rates are evaluated after every block, more often than Prometheus does.
+objective itself; both are looked at after every block.
 
 What the bound rests on: that a block's mean, given all before it, is at least the baseline. Independent responses have
-that in any block. Bursts have it only nearly, in blocks longer than they are; the table shows how far that carries.
+that in any block. Bursts have it only nearly, in blocks many times as long; the table shows how long is enough.
 """
 
 from __future__ import annotations
@@ -25,24 +25,25 @@ from bench._common import Claim, finish, machine, markdown_table
 from bench._detector_streams import Burn, Cusum, Stream, episodes, first, run_length
 from tailgate.detector import Detector
 
-RATE, BLOCK_S, DAY_S = 100.0, 6.0, 86_400.0
+RATE, BLOCK_S, DAY_S = 100.0, 30.0, 86_400.0
 RESPONSES = round(RATE * BLOCK_S)
 OBJECTIVE = 0.9
-HORIZON = (
-    2  # bounds, after which a run without an alarm is ended: measured figures are at most this many times the bound
-)
+HORIZON = 4  # bounds, after which a run without an alarm is ended: no figure can be more than this many bounds
 SEED = 20_231_222
 
-INDEPENDENT, BURSTS = Stream(RATE), Stream(RATE, burst_s=2.0)
-FED: Sequence[tuple[Stream, float]] = (  # and the length of a block; one response is the first
-    (INDEPENDENT, 1 / RATE),
-    (INDEPENDENT, BLOCK_S),
-    (BURSTS, 1 / RATE),
-    (BURSTS, 1.0),
-    (BURSTS, BLOCK_S),
-    (BURSTS, 60.0),
-    (Stream(RATE, burst_s=20.0), BLOCK_S),
-    (Stream(RATE, burst_s=20.0), 60.0),
+INDEPENDENT, BURSTS, LONG = Stream(RATE), Stream(RATE, burst_s=2.0), Stream(RATE, burst_s=20.0)
+FED: Sequence[tuple[Stream, float, float]] = (  # the length of a block, or one response; quality above the baseline
+    (INDEPENDENT, 1 / RATE, 0.0),
+    (INDEPENDENT, BLOCK_S, 0.0),
+    (BURSTS, 1 / RATE, 0.0),
+    (BURSTS, 1.0, 0.0),
+    (BURSTS, 6.0, 0.0),
+    (BURSTS, 20.0, 0.0),
+    (BURSTS, BLOCK_S, 0.0),
+    (LONG, BLOCK_S, 0.0),
+    (LONG, BLOCK_S, 0.02),
+    (LONG, 60.0, 0.0),
+    (LONG, 200.0, 0.0),
 )
 DROPS = (0.01, 0.03, 0.10)
 # The workbook's factors for high objectives; at 0.90 nothing can burn at more than 10 times what is allowed.
@@ -60,6 +61,7 @@ class Quiet:
     Attributes:
         stream: In words.
         block_s: That is fed as one score; 0.01 is a response.
+        above: Quality above the baseline.
         bound_days: Configured: at least so long between false alarms, on average.
         at_least: Responses between false alarms, in bounds; runs without one count only to their end.
         alarms: Runs that ended with one.
@@ -68,23 +70,24 @@ class Quiet:
 
     stream: str
     block_s: float
+    above: float
     bound_days: float
     at_least: float
     alarms: int
     runs: int
 
 
-def quiet(stream: Stream, block_s: float, bound_days: float, runs: int, seed: int) -> Quiet:
+def quiet(stream: Stream, block_s: float, above: float, *, bound_days: float, runs: int, seed: int) -> Quiet:
     """Run until the first false alarm, again and again."""
     bound = round(bound_days * DAY_S / block_s)
     lengths, alarms = [], 0
     for run in range(runs):
         generator = np.random.default_rng((seed, run))
-        chunks = stream.scores(generator, OBJECTIVE, block_s, HORIZON * bound)
+        chunks = stream.scores(generator, OBJECTIVE + above, block_s, HORIZON * bound)
         length, alarmed = run_length(chunks, Cusum(OBJECTIVE, bound))
         lengths.append(length)
         alarms += alarmed
-    return Quiet(stream.name, block_s, bound_days, statistics.fmean(lengths) / bound, alarms, runs)
+    return Quiet(stream.name, block_s, above, bound_days, statistics.fmean(lengths) / bound, alarms, runs)
 
 
 @dataclass(frozen=True)
@@ -181,18 +184,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a bound of an hour instead of 30 days, fewer runs")
     quick: bool = parser.parse_args().quick
-    bound_days, quiet_runs, found_runs = (1 / 24, 8, 4) if quick else (30.0, 12, 40)
+    bound_days, quiet_runs, found_runs = (1 / 24, 8, 4) if quick else (30.0, 24, 40)
 
     # A response at a time, 30 days are more numbers than there is time for; bounds of an hour show as much.
     short_days = 1 / 24
     rows = [
-        quiet(stream, block_s, short_days if block_s < 1 else bound_days, quiet_runs, SEED + place)
-        for place, (stream, block_s) in enumerate(FED)
+        quiet(
+            stream,
+            block_s,
+            above,
+            bound_days=short_days if block_s < 1 else bound_days,
+            runs=quiet_runs,
+            seed=SEED + place,
+        )
+        for place, (stream, block_s, above) in enumerate(FED)
     ]
-    print(f"Quality exactly {OBJECTIVE}, {RATE:g} labelled responses a second; no regression\n")
+    print(f"Baseline {OBJECTIVE}, {RATE:g} labelled responses a second; no regression\n")
     print(markdown_table(
-        ("stream", "fed", "bound, days", "between false alarms, in bounds: at least", "alarms", "of runs"),
-        [(row.stream, _fed(row.block_s), row.bound_days, row.at_least, row.alarms, row.runs) for row in rows],
+        ("stream", "quality", "fed", "bound, days", "between false alarms, in bounds: at least", "alarms", "of runs"),
+        [
+            (row.stream, OBJECTIVE + row.above, _fed(row.block_s), row.bound_days, row.at_least, row.alarms, row.runs)
+            for row in rows
+        ],
     ))  # fmt: skip
 
     conditions = [(INDEPENDENT, 0.90), (BURSTS, 0.90), (INDEPENDENT, 0.99)]
@@ -204,24 +217,26 @@ def main() -> int:
     alone = {drop: one_by_one(drop, found_runs, SEED + 1000) for drop in DROPS}
     print(f"\nBlocks of {BLOCK_S:g} s, a bound of 30 days; labelled responses from the drop to the alarm, medians\n")
     print(markdown_table(
-        ("stream", "objective", "drop, points", "detector", "its p90", "burn rate", "burn rate 1×", "detector / burn rate"),
+        ("stream", "objective", "drop, points", "detector", "its p90", "burn rate", "burn rate 1×", "ratio"),
         [
-            (row.stream, row.objective, row.drop * 100, _shown(row.detector), _shown(row.detector_p90), _shown(row.burn),
-             _shown(row.burn_1), _shown(row.detector / row.burn))
+            (row.stream, row.objective, row.drop * 100, _shown(row.detector), _shown(row.detector_p90),
+             _shown(row.burn), _shown(row.burn_1), f"{row.detector / row.burn:.2g}")
             for row in found
         ],
     ))  # fmt: skip
     days = len(found) * found_runs * HEALTHY_DAYS
     print(
-        f"\nIn {days} days without a regression: {sum(row.detector_false for row in found)} false alarms of the detector, "
+        f"\nRatio: detector to burn rates above 1×. In {days} days without a regression: "
+        f"{sum(row.detector_false for row in found)} false alarms of the detector, "
         f"{sum(row.burn_false for row in found)} of burn rates above 1×, "
-        f"{sum(row.burn_1_false or 0 for row in found)} of 1× (which a stream just at its objective sets off by chance)"
+        f"{sum(row.burn_1_false or 0 for row in found)} of 1×, which a stream just at its objective sets off by "
+        "chance: where it seems quick, it was on already"
     )
     print("Independent responses fed one by one, at 0.9: " + ", ".join(
         f"{drop * 100:g} points after {_shown(responses)}" for drop, responses in alone.items()
     ))  # fmt: skip
 
-    in_blocks = {row.stream: row.at_least for row in rows if row.block_s == BLOCK_S}
+    in_blocks = {row.stream: row.at_least for row in rows if row.block_s == BLOCK_S and not row.above}
     by_drop = {(row.stream, row.objective, row.drop): row for row in found}
     ten, one = by_drop[BURSTS.name, 0.90, 0.10], by_drop[BURSTS.name, 0.90, 0.01]
     unit = f"labelled responses between false alarms, in bounds of {bound_days:.3g} days"
@@ -230,7 +245,7 @@ def main() -> int:
         Claim(f"{unit}: independent, one by one", rows[0].at_least, 1.0, at_least=True),
         Claim(f"{unit}: {BURSTS.name}, in blocks of {BLOCK_S:g} s", in_blocks[BURSTS.name], 1.0, at_least=True),
         Claim("10 points, in bursts: detector's share of the burn rate's delay", ten.detector / ten.burn, 0.1),
-        Claim("1 point, in bursts: hours until 9 of 10 are found", one.detector_p90 / RATE / 3600, 6.0),
+        Claim("1 point, in bursts: hours until 9 of 10 are found", one.detector_p90 / RATE / 3600, 12.0),
         Claim(
             "arrays and tailgate.detector alarm alike (1: yes)", float(same_as_the_detector(SEED)), 1.0, at_least=True
         ),
@@ -260,7 +275,7 @@ def _shown(responses: float | None) -> str:
         return "–"
     if np.isinf(responses):
         return f"not in {AFTER_DAYS} days"
-    return f"{responses:,.0f}" if responses >= 1 else f"{responses:.3f}"
+    return f"{responses:,.0f}"
 
 
 def _finite(value: Any) -> Any:

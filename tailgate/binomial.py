@@ -1,8 +1,8 @@
 """The binomial distribution function, for many sizes at once.
 
-Lives here: this one function, on numpy alone. Probabilities follow from each other outward from the most likely count, by
-their ratios; only that one's own probability needs a factorial, so what is lost to rounding stays under 1e-9 of a value
-for sizes up to a million.
+Lives here: this one function, on numpy alone. Probabilities follow from each other outward from the most likely count,
+by their ratios; only that one's own probability needs a factorial, so what is lost to rounding stays under 1e-9 of a
+value for sizes up to a million.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def distributions(trials: IntArray, share: float, above: int | None = None) -> t
     reach = _MORE + math.ceil(_DEVIATIONS * math.sqrt(float(trials.max()) * share * (1 - share)))
     down, up = np.arange(reach), np.arange(reach if above is None else above)
     odds = share / (1 - share)
-    # The ratio of a probability to that of its neighbour nearer to the mode. Past 0 and n it is 0, and all beyond with it.
+    # The ratio of a probability to its neighbour's nearer to the mode. Past 0 and n it is 0, and all beyond with it.
     falling = np.clip(mode - down, 0, None) / (n - mode + down + 1) / odds
     rising = np.clip(n - mode - up, 0, None) / (mode + up + 1) * odds
     relative = np.concatenate(
         (np.cumprod(falling, axis=1)[:, ::-1], np.ones_like(mode), np.cumprod(rising, axis=1)), axis=1
     )
     at_mode = [_probability(size, int(k), share) for size, k in zip(trials.tolist(), mode[:, 0].tolist(), strict=True)]
-    at_most = np.cumsum(relative, axis=1)
+    at_most = np.cumsum(relative, axis=1, dtype=np.float64)
     at_most *= np.array(at_mode)[:, None]
     np.minimum(at_most, 1.0, out=at_most)
     if above is None:

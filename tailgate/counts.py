@@ -1,13 +1,13 @@
 """The counts of one stretch of traffic, and what they say of its quality.
 
-Lives here: counting a request and a label, adding stretches up, and the one formula of time-critical accuracy from partly
-labelled traffic. Must not live here: which stretch a request belongs to (`window.py`).
+Lives here: counting a request and a label, adding stretches up, and the one formula of time-critical accuracy from
+partly labelled traffic. Must not live here: which stretch a request belongs to (`window.py`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -18,7 +18,7 @@ _OK: Final = Outcome.OK
 _SEEN: Final = frozenset(ANSWER_SEEN)
 
 CUT_OFF: Final = frozenset((Outcome.DEADLINE_IN_FLIGHT, Outcome.DEFAULT_ANSWERED))
-"""The outcomes of requests that were given up at their deadline: nobody knows whether their answer would have been right."""
+"""The outcomes of requests that were given up at their deadline: nobody knows whether they would have been right."""
 
 
 class Estimate(NamedTuple):
@@ -121,6 +121,24 @@ class Counts:
         self.weight_squares += other.weight_squares
         self.in_time_weight += other.in_time_weight
         self.right_weight += other.right_weight
+
+    def remove(self, other: Counts) -> None:
+        """Take a stretch away again, all but its weights; for these see `reweigh`."""
+        self.requests -= other.requests
+        self.in_time -= other.in_time
+        self.labelled -= other.labelled
+        self.right_in_time -= other.right_in_time
+        self.wrong_in_time -= other.wrong_in_time
+        self.late_right -= other.late_right
+        self.unanswered -= other.unanswered
+        self.cut_off -= other.cut_off
+
+    def reweigh(self, stretches: Sequence[Counts]) -> None:
+        """Add the weights up anew, from the stretches that these counts are of: being no whole numbers, they drift."""
+        self.weight = sum(counts.weight for counts in stretches)
+        self.weight_squares = sum(counts.weight_squares for counts in stretches)
+        self.in_time_weight = sum(counts.in_time_weight for counts in stretches)
+        self.right_weight = sum(counts.right_weight for counts in stretches)
 
     @classmethod
     def sum(cls, stretches: Iterable[Counts]) -> Counts:

@@ -2,20 +2,21 @@
 
 Lives here: the statistic and when it alarms. Must not live here: what a score is made of, or a clock.
 
-For a bet λ each score q multiplies ``M ← max(M, 1) · (1 + λ (μ0 − q))``. Low scores make it grow, however small the drop;
-the floor at 1 forgets good times, so there is no window length to choose. The mean of M over a few λ is the statistic,
-for which large drops ask for large bets and small drops for small ones. It alarms at A (Shin, Ramdas and Rinaldo,
+For a bet λ each score q multiplies ``M ← max(M, 1) · (1 + λ (μ0 − q))``. Low scores make it grow, however small the
+drop; the floor at 1 forgets good times, so there is no window length to choose. The mean of M over a few λ is the
+statistic, for large drops ask for large bets and small drops for small ones. It alarms at A (Shin, Ramdas and Rinaldo,
 e-detectors; Waudby-Smith and Ramdas, testing by betting).
 
-**The guarantee**: while each score's mean, *given everything before it*, is at least μ0, the mean number of scores between
-false alarms is at least A. No other property of the scores is used but that they lie in 0..1: since then no step is
-expected to raise M above max(M, 1) ≤ M + 1, ``A ≤ E[M] ≤ E[scores until the alarm]``.
+**The guarantee**: while each score's mean, *given everything before it*, is at least μ0, the mean number of scores
+between false alarms is at least A. Nothing else is asked of the scores but that they lie in 0..1: no step is then
+expected to raise M above max(M, 1) ≤ M + 1, so ``A ≤ E[M at the alarm] ≤ E[scores until the alarm]``.
 
-**What it rests on**: lateness comes in bursts. Within a burst the next *response* is worse than μ0 given those before it,
-however good the average, so a detector that is fed response by response takes every burst for a regression. Feed it means
-of blocks of time, longer than the stream's own bursts: what came before then says little about the next block. What it still says, at
-the edge between two blocks, the stream's margin above μ0 has to cover. `bench/detector.py` shows how long is long enough.
-A is then a number of blocks, and the mean is one over time: a block at night counts as much as one at noon.
+**What it rests on**: lateness comes in bursts. Within a burst the next *response* is worse than μ0 given those before
+it, however good the average, so a detector that is fed response by response takes every burst for a regression. Feed it
+means over blocks of time that are many times as long as bursts: then what came before says little about the next
+block. What it still says, where a burst reaches over the edge between two blocks, only slack can cover:
+`bench/detector.py` shows that ten times the bursts' mean length is enough, and three times is not. A is then a number
+of blocks, and quality is a mean over time: a block at night counts as much as one at noon.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The final windows of one series, as a page shows them: an hour in full, a day in brief, the tail with its null.
 
-Lives here: what is made of final windows, once, when they become final; reading it later costs nothing. Must not live
-here: windows that are still open (`window.py`), or the wire format of anything but this part of the snapshot.
+Lives here: what is made of final windows; once for each new one, so that showing it again costs nothing. Must not live
+here: windows that are still open (`window.py`), or the form of any other part of the snapshot.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
 from tailgate.counts import Counts
+from tailgate.outcome import PROXY_OUTCOMES, Outcome
 from tailgate.tail import low_quantile, null_of_worst, wilson
-from tailgate.window import Tally, Window
+from tailgate.tally import Tally
+from tailgate.window import Window
 
 RECENT: Final = 60
 """How many windows are shown one by one: with windows of a minute, the last hour."""
 
+# An enumeration's names are slow to look up.
+_LABELS: Final[dict[Outcome, str]] = {outcome: outcome.label for outcome in PROXY_OUTCOMES}
 _SHOWN = 7  # fields of a `Brief`
 _UNKNOWN_NULL: Final[dict[str, float | None]] = {"worst_median": None, "worst_p05": None}
 
@@ -62,9 +66,10 @@ class History:
         self._most = min(RECENT, keep_windows)
         self._bounds_s = bounds_s
         self._recent: deque[tuple[Brief, Tally]] = deque()
+        self._rows: deque[list[float | None]] = deque(maxlen=self._most)
         self._hour = Tally.empty(bounds_s)
         self._null: dict[str, float | None] = _UNKNOWN_NULL
-        self._shown = self._show()
+        self._shown: dict[str, Any] | None = None
 
     def add(self, windows: list[Window]) -> None:
         """Take windows that became final, in order."""
@@ -72,33 +77,40 @@ class History:
             brief = _brief(window)
             self.windows.append(brief)
             self._recent.append((brief, window.tally))
+            self._rows.append(list(brief[:_SHOWN]))
             self._hour.add(window.tally)
             if len(self._recent) > self._most:
-                self._hour.remove_distributions(self._recent.popleft()[1])
+                self._hour.remove(self._recent.popleft()[1])
         if windows:
-            # Not by taking away: weights are no whole numbers, and would drift.
-            self._hour.counts = Counts.sum(tally.counts for _, tally in self._recent)
-            self._shown = self._show()
+            self._shown = None
             self.null_is_due = True
 
     def compute_null(self) -> None:
         """Compute what the worst of as many windows would show by chance alone; about a millisecond."""
         self.null_is_due = False
         labelled = [max(round(brief.confidence_n), 1) for brief, _ in self._recent if brief.tca is not None]
-        tca = self._hour.counts.tca
+        tca = self._weighed().tca
         if labelled and tca is not None:
             median, p05 = null_of_worst(labelled, tca, (0.5, 0.05)).tolist()
             self._null = {"worst_median": median, "worst_p05": p05}
         else:
             self._null = _UNKNOWN_NULL
-        self._shown = self._shown | {"null": self._null}
+        if self._shown is not None:
+            self._shown = self._shown | {"null": self._null}
 
     def snapshot(self) -> dict[str, Any]:
         """The parts of a series' snapshot that are about final windows; not to be changed."""
+        if self._shown is None:
+            self._shown = self._show()
         return self._shown
 
+    def _weighed(self) -> Counts:
+        """The counts of the hour."""
+        self._hour.counts.reweigh([tally.counts for _, tally in self._recent])
+        return self._hour.counts
+
     def _show(self) -> dict[str, Any]:
-        hour = self._hour
+        hour, counts = self._hour, self._weighed()
         since_unix_s = self._recent[0][0].from_unix_s if self._recent else None
         known = [(brief.tca, brief) for brief, _ in self._recent if brief.tca is not None]
         worst: dict[str, Any] = {"tca": None, "from_unix_s": None, "labelled": 0, "upper": None}
@@ -108,19 +120,19 @@ class History:
             upper = wilson(tca, brief.confidence_n).upper
             worst = {"tca": tca, "from_unix_s": brief.from_unix_s, "labelled": brief.labelled, "upper": upper}
         return {
-            "hour": summary(since_unix_s, hour.counts),
+            "hour": summary(since_unix_s, counts),
             "worst": worst,
             "p1": low_quantile([tca for tca, _ in known], 0.01) if known else None,
             "windows": len(known),
             "null": self._null,
-            "outcomes": {outcome.label: count for outcome, count in hour.outcomes.items()},
+            "outcomes": {_LABELS[outcome]: count for outcome, count in hour.outcomes.items()},
             "latency": {
                 "bounds_s": list(self._bounds_s),
                 "all": list(accumulate(hour.latency)),
                 "right": list(accumulate(hour.right_latency)),
-                "labelled": hour.counts.labelled,
+                "labelled": counts.labelled,
             },
-            "recent": [list(brief[:_SHOWN]) for brief, _ in self._recent],
+            "recent": list(self._rows),
         }
 
 

@@ -18,7 +18,8 @@ from tailgate.history import Brief, History, summary
 from tailgate.objective import Objective
 from tailgate.observation import Observation
 from tailgate.series import SHOWN_ALARMS, Alarm, Key, Series
-from tailgate.window import Tally, TooLate, Window, Windows
+from tailgate.tally import Tally
+from tailgate.window import TooLate, Window, Windows
 
 BETWEEN_ALARMS_S: Final = 30 * 86_400.0
 """How long a healthy series goes without a false alarm, on average and at the least."""
@@ -39,6 +40,7 @@ class Monitor:
         bounds_s: tuple[float, ...],
         objectives: Mapping[str, Objective],
         between_alarms_s: float = BETWEEN_ALARMS_S,
+        blocks_at_once: int = 5,
     ) -> None:
         """Start with no series.
 
@@ -49,11 +51,12 @@ class Monitor:
                 comes later than that is counted as too late, in no window.
             bounds_s: Upper bounds of the latency histograms, rising.
             objectives: By model. A model without one is shown, and held to nothing.
-            between_alarms_s: Mean time between two false alarms of one series, at least. The detector is fed a block
-                of a tenth of `window_s` at a time.
+            between_alarms_s: Mean time between two false alarms of one series, at least.
+            blocks_at_once: How many blocks, each a tenth of a window, the detector is fed as one score: 1, 2, 5 or 10.
+                Together they must be ten times as long as bursts of lateness are; see `detector.py`.
 
         Raises:
-            ValueError: A length or an objective is out of its range.
+            ValueError: One of them is out of its range.
         """
         self._window_s = window_s
         self._keep_windows = keep_windows
@@ -64,7 +67,8 @@ class Monitor:
         self._series: dict[tuple[str, str, str], Series] = {}
         self._now_unix_s: float | None = None
         self._shown_alarms: deque[dict[str, Any]] = deque(maxlen=SHOWN_ALARMS)
-        self._threshold = between_alarms_s / self._windows().block_s
+        self._blocks_at_once = blocks_at_once
+        self._threshold = between_alarms_s / (self._windows().block_s * blocks_at_once)
         for objective in self._objectives.values():
             Detector(objective.objective, self._threshold)  # an objective that cannot be held to is refused now
 
@@ -99,8 +103,8 @@ class Monitor:
     def advance(self, now_unix_s: float) -> list[Alarm]:
         """Time went on; to be called about once a second. Returns new alarms.
 
-        Windows whose end is `wait_s` old become final. What chance alone would make of the worst window is computed
-        for one series a call, so that no call takes long: it follows its windows by as many seconds as there are series.
+        Windows whose end is `wait_s` old become final. What chance alone would make of the worst window is computed in
+        the calls after that, for one series each, so that no call takes long.
         """
         self._now_unix_s = now_unix_s
         alarms: list[Alarm] = []
@@ -109,12 +113,12 @@ class Monitor:
             found, windows = series.advance(now_unix_s)
             alarms += found
             for window in windows:
-                if window.index not in together:
-                    together[window.index] = window._replace(tally=Tally.empty(self._bounds_s))
-                together[window.index].tally.add(window.tally)
-        self._all.add([together[index] for index in sorted(together)])
+                if window.number not in together:
+                    together[window.number] = window._replace(tally=Tally.empty(self._bounds_s))
+                together[window.number].tally.add(window.tally)
+        self._all.add([together[number] for number in sorted(together)])
         due = next((history for history in self._histories() if history.null_is_due), None)
-        if due is not None:
+        if due is not None and not together:
             due.compute_null()
         self._shown_alarms.extend(alarm._asdict() for alarm in alarms)
         return alarms
@@ -151,7 +155,7 @@ class Monitor:
     def _total(self, running: Iterable[tuple[float, Counts]]) -> dict[str, Any]:
         stretches = list(running)
         since_unix_s = stretches[0][0] if stretches else None
-        held_to = {self._objectives.get(model) for model, _, _ in self._series}
+        held_to = {series.objective for series in self._series.values()}
         common = held_to.pop() if len(held_to) == 1 else None
         return {
             "deadline_s": None if common is None else common.deadline_s,

@@ -1,7 +1,7 @@
 """One series of the monitor: a model's version on a slice.
 
-Lives here: how windows, their history and a detector work together for one series. Must not live here: which series there
-are (`monitor.py`).
+Lives here: how windows, their history and a detector work together for one series. Must not live here: which series
+there are (`monitor.py`).
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Series:
         key: What it is of.
         windows: Those that are open.
         history: Of those that are final.
+        objective: What it is held to, if anything.
         detector: None for a model without an objective.
     """
 
@@ -74,7 +75,7 @@ class Series:
         self.history = history
         self.detector = None if objective is None else Detector(objective.objective, threshold)
         self.key = key
-        self._objective = objective
+        self.objective = objective
         self._threshold = threshold
         self._shown_alarms: deque[dict[str, Any]] = deque(maxlen=SHOWN_ALARMS)
 
@@ -84,8 +85,8 @@ class Series:
         self.history.add(progress.windows)
         alarms = []
         if self.detector is not None:
-            for block in progress.blocks:
-                tca = block.counts.tca
+            for ripe in progress.ripe:
+                tca = ripe.counts.tca
                 # Where nothing is known there is nothing to bet on. Silence has alerts of its own.
                 evidence = None if tca is None else self.detector.update(min(tca, 1.0))
                 if evidence is not None:
@@ -102,7 +103,7 @@ class Series:
             from_unix_s: When the running estimate begins.
             now: Its counts.
         """
-        objective = self._objective
+        objective = self.objective
         return {
             **self.key._asdict(),
             "deadline_s": None if objective is None else objective.deadline_s,

@@ -1,18 +1,18 @@
-"""The tail of windows: how sure a window's quality is, its low quantiles, and what chance alone would make of the worst.
+"""The tail of windows: how sure a window's quality is, low quantiles, and what chance alone would make of the worst.
 
-Lives here: mathematics of counts, on numbers and arrays. Must not live here: windows as they come about (`window.py`), or
-a decision about them.
+Lives here: mathematics of counts, on numbers and arrays. Must not live here: windows as they come about (`window.py`),
+or a decision about them.
 
-A window's quality varies by sampling even where nothing is wrong: at an accuracy of 0.7613 the worst of a day's 1440 windows
-of 1000 labelled responses lies near 0.715. So a tail figure of windows is shown with its *null*: the quantile that as many
-windows would show if binomial noise alone were at work.
+A window's quality varies by sampling even where nothing is wrong: at an accuracy of 0.7613 the worst of a day's 1440
+windows of 1000 labelled responses lies near 0.715. So a tail figure of windows is shown with its *null*: the quantile
+that as many windows would show if binomial noise alone were at work.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,6 @@ import numpy.typing as npt
 from tailgate.binomial import distributions
 
 FloatArray = npt.NDArray[np.float64]
-_Number = TypeVar("_Number", float, FloatArray)
 
 Z95: Final = 1.96
 """The standard normal's two-sided 95 %."""
@@ -48,27 +47,28 @@ def wilson(share: float, labelled: float, z: float = Z95) -> Interval:
         z: Quantile of the standard normal; 1.96 leaves out 2.5 % on each side.
 
     >>> wilson(0.9, 100)
-    Interval(lower=0.8256343384950865, upper=0.9447708629393249)
+    Interval(lower=0.8256326956323347, upper=0.9447714583868639)
     >>> wilson(0.0, 0)
     Interval(lower=0.0, upper=1.0)
     """
     if labelled <= 0:
         return Interval(0.0, 1.0)
-    lower, upper = _wilson(share, labelled, z)
+    weight = z * z / labelled
+    middle = (share + weight / 2) / (1 + weight)
+    half = math.sqrt(weight * (share * (1 - share) + weight / 4)) / (1 + weight)
     # At 0 and 1 one side is the share itself, from which rounding may stray.
-    return Interval(max(0.0, min(lower, share)), min(1.0, max(upper, share)))
+    return Interval(max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share)))
 
 
 def wilson_intervals(share: npt.ArrayLike, labelled: npt.ArrayLike, z: float = Z95) -> tuple[FloatArray, FloatArray]:
     """`wilson` for arrays that broadcast: lower and upper ends. A share of none may be NaN."""
     shares, counts = np.broadcast_arrays(np.asarray(share, np.float64), np.asarray(labelled, np.float64))
     some = counts > 0
-    seen = np.where(some, shares, 0.0)
-    lower, upper = _wilson(seen, np.where(some, counts, 1.0), z)
-    return (
-        np.where(some, np.clip(np.minimum(lower, seen), 0.0, 1.0), 0.0),
-        np.where(some, np.clip(np.maximum(upper, seen), 0.0, 1.0), 1.0),
-    )
+    seen, weight = np.where(some, shares, 0.0), z * z / np.where(some, counts, 1.0)
+    middle = (seen + weight / 2) / (1 + weight)
+    half = np.sqrt(weight * (seen * (1 - seen) + weight / 4)) / (1 + weight)
+    lower, upper = np.minimum(middle - half, seen), np.maximum(middle + half, seen)
+    return np.where(some, np.clip(lower, 0.0, 1.0), 0.0), np.where(some, np.clip(upper, 0.0, 1.0), 1.0)
 
 
 def low_quantile(values: Sequence[float], quantile: float) -> float:
@@ -103,7 +103,7 @@ def null_of_worst(labelled: npt.ArrayLike, share: float, quantiles: npt.ArrayLik
         ValueError: There is no window, one holds nothing, or a share or quantile is out of its range.
 
     >>> null_of_worst([1000] * 1440, 0.7613, [0.5])
-    array([0.717])
+    array([0.716])
     """
     counts, levels = np.asarray(labelled), np.atleast_1d(np.asarray(quantiles, np.float64))
     if not counts.size or not (counts > 0).all():
@@ -126,7 +126,10 @@ def null_of_worst(labelled: npt.ArrayLike, share: float, quantiles: npt.ArrayLik
     def log_none(shares: FloatArray) -> FloatArray:
         """Logarithm of the probability that no window's share is at most each of these."""
         place = np.floor(shares[:, None] * sizes + _ROUNDING).astype(np.int64) - first
-        return np.where(place < 0, 0.0, log_above[rows, np.clip(place, 0, last)]).sum(axis=1)
+        summed: FloatArray = np.where(place < 0, 0.0, log_above[rows, np.minimum(np.maximum(place, 0), last)]).sum(
+            axis=1
+        )
+        return summed
 
     return np.array([_attained(log_none, np.log1p(-level), sizes) for level in levels])
 
@@ -141,10 +144,3 @@ def _attained(log_none: Callable[[FloatArray], FloatArray], enough: float, sizes
     # It falls in steps, at the shares that can be had; between the two lies at most one of each size.
     can_be = np.sort(np.floor(high * sizes + _ROUNDING) / sizes)
     return float(can_be[(log_none(can_be) <= enough).argmax()])
-
-
-def _wilson(share: _Number, labelled: _Number, z: float) -> tuple[_Number, _Number]:
-    weight = z * z / labelled
-    middle = (share + weight / 2) / (1 + weight)
-    half = (weight * (share * (1 - share) + weight / 4)) ** 0.5 / (1 + weight)
-    return middle - half, middle + half

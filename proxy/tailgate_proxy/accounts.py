@@ -55,7 +55,7 @@ class Accounts:
         self._objectives = Objectives(config)
         self._recorder: Recorder | None = None
         self.ledger = Ledger(latency_buckets_s(deadlines_s))
-        self.monitor = Monitor(bounds_s=self.ledger.bounds_s, objectives=self._objectives)
+        self.monitor = Monitor(wait_s=config.window_wait, bounds_s=self.ledger.bounds_s, objectives=self._objectives)
         self.labels = LabelDesk(
             self._judge,
             wait_s=config.label_wait,
@@ -78,6 +78,7 @@ class Accounts:
         """Have the counts of a model begin at zero, in every slice."""
         for part in self._slices:
             self.ledger.open(model, version, part)
+            self.monitor.open(model, version, part)
 
     @property
     def sinks(self) -> list[Callable[[Observation], None]]:

@@ -22,7 +22,7 @@ zs = st.sampled_from([1.0, 1.96, 3.29, 3.9])
 def test_wilsons_interval_is_scipys(labelled: int, data: st.DataObject) -> None:
     right = data.draw(st.integers(0, labelled))
     theirs = stats.binomtest(right, labelled).proportion_ci(confidence_level=0.95, method="wilson")
-    ours = wilson(right / labelled, labelled, stats.norm.ppf(0.975))
+    ours = wilson(right / labelled, labelled, float(stats.norm.ppf(0.975)))
     assert ours == pytest.approx((theirs.low, theirs.high), abs=1e-12)
 
 

@@ -102,11 +102,14 @@ def test_each_window_holds_exactly_what_arrived_in_it_in_whatever_order_that_is_
     seen: list[Seen], random: Any
 ) -> None:
     windows = Windows(BOUNDS_S, window_s=WINDOW_S, wait_s=WAIT_S)
-    told = [(windows.observe, (one.request,)) for one in seen]
-    told += [(windows.judge, (one.request, one.weight)) for one in seen if one.weight is not None]  # type: ignore[misc, list-item]  # a label may come first
+    told = [(one, False) for one in seen] + [(one, True) for one in seen if one.weight is not None]
     random.shuffle(told)
-    for tell, arguments in told:
-        tell(*arguments)
+    for one, label in told:
+        if label:
+            assert one.weight is not None
+            windows.judge(one.request, one.weight)
+        else:
+            windows.observe(one.request)
     final = windows.advance(START + 1000).windows
     assert sum(window.tally.counts.requests for window in final) == len(seen)
     for window in final:
@@ -124,10 +127,10 @@ def test_windows_follow_each_other_without_a_gap_and_begin_at_multiples_of_their
         final += windows.advance(one.request.arrival_unix_s).windows
         fed(windows, one)
     final += windows.advance(START + 100).windows
-    assert [window.index for window in final] == list(range(final[0].index, final[0].index + len(final)))
+    assert [window.number for window in final] == list(range(final[0].number, final[0].number + len(final)))
     for window in final:
-        assert window.from_unix_s == window.index * window_s
-        until_s = (window.index + 1) * window_s
+        assert window.from_unix_s == window.number * window_s
+        until_s = (window.number + 1) * window_s
         assert window.tally.counts.requests == expected(seen, window.from_unix_s, until_s)["requests"]
 
 
@@ -183,18 +186,20 @@ def test_what_arrives_as_a_window_ends_belongs_to_the_next(observation: Any) -> 
     assert [w.tally.counts.requests for w in windows.advance(START + 130).windows] == [1, 1]
 
 
-@given(st.lists(requests(within_s=60.0), min_size=1, max_size=20))
-def test_a_detector_is_shown_each_block_once_as_soon_as_its_end_is_old_enough(seen: list[Seen]) -> None:
-    windows = Windows(BOUNDS_S, window_s=WINDOW_S, wait_s=WAIT_S)
+@given(st.lists(requests(within_s=60.0), min_size=1, max_size=20), st.sampled_from([1, 2, 5, 10]))
+def test_a_detector_is_shown_all_blocks_once_so_many_as_one_as_soon_as_their_end_is_old_enough(
+    seen: list[Seen], at_once: int
+) -> None:
+    windows = Windows(BOUNDS_S, window_s=WINDOW_S, wait_s=WAIT_S, blocks_at_once=at_once)
     for one in seen:
         fed(windows, one)
-    blocks = []
-    for second in range(100):
-        for block in windows.advance(START + second).blocks:
-            assert block.until_unix_s + WAIT_S == START + second
-            blocks.append(block)
-    per_block = Counter(int((one.request.arrival_unix_s - START) // 6) for one in seen)
-    assert [block.counts.requests for block in blocks] == [per_block[index] for index in sorted(per_block)]
+    shown = []
+    for second in range(200):
+        for ripe in windows.advance(START + second).ripe:
+            assert ripe.until_unix_s + WAIT_S == START + second
+            shown.append(ripe.counts.requests)
+    together = Counter(int((one.request.arrival_unix_s - START) // (6 * at_once)) for one in seen)
+    assert shown == [together[group] for group in sorted(together)]
 
 
 @given(st.lists(requests(within_s=120.0), max_size=20), st.floats(0, 150))
@@ -341,3 +346,9 @@ def test_a_weight_that_cannot_be_one_is_refused_and_counts_nothing(weight: float
 def test_lengths_that_cannot_be_meant_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="window_s is"):
         Windows(BOUNDS_S, **wrong)
+
+
+@pytest.mark.parametrize("blocks", [0, 3, 20, -1])
+def test_blocks_that_do_not_fill_a_window_are_refused(blocks: int) -> None:
+    with pytest.raises(ValueError, match="blocks_at_once is"):
+        Windows(BOUNDS_S, blocks_at_once=blocks)
