@@ -83,8 +83,8 @@ class SeriesBooks:
 
     Attributes:
         outcomes: Requests that ended, by outcome; every outcome a proxy can book is there from the start, at zero.
-        due: Requests that ended, or whose deadline passed while they went on: whichever came first. The share in time is
-            a share of these, so that a model that hangs is late at once.
+        due: Requests that ended, or whose deadline passed while they went on: whichever came first. The share in time
+            is a share of these, so that a model that hangs is late at once.
         labelled: Of these, the ones whose label is known, answered or not, by outcome and verdict; quality is a share
             of these.
         weight: The same, each counted with its weight.

@@ -78,7 +78,8 @@ class Accounts:
         """Have the counts of a model begin at zero, in every slice."""
         for part in self._slices:
             self.ledger.open(model, version, part)
-            self.monitor.open(model, version, part)
+            if version and model != OTHER:  # what is shown to people begins with what there is
+                self.monitor.open(model, version, part)
 
     @property
     def sinks(self) -> list[Callable[[Observation], None]]:
