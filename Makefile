@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format stubs constraints bench wheel clean
+.PHONY: help demo up test check dashboards format stubs constraints bench wheel clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,10 +25,16 @@ check: $(VENV)/dev  ## Lint, format, types (mypy strict and pyright), generated 
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/python scripts/stubs.py --check
+	$(BIN)/python grafana/build.py --check
+	$(BIN)/tailgate slo check
 
 format: $(VENV)/dev  ## Format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+dashboards: $(VENV)/dev  ## Write grafana/dashboards and prometheus/rules anew
+	$(BIN)/python grafana/build.py
+	$(BIN)/tailgate slo generate
 
 stubs: $(VENV)/dev  ## Write tailgate/pb anew from protos/
 	$(BIN)/python scripts/stubs.py

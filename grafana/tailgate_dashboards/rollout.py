@@ -1,0 +1,194 @@
+"""Rollout: is the canary worse than what it is to replace, in which slice, and since which change."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import dashboard as build
+
+from tailgate_dashboards import queries as q
+from tailgate_dashboards.frame import frame, link_to, runbook, section
+from tailgate_dashboards.marks import bound, colour, link, volume
+from tailgate_dashboards.outcomes import CAUSE_COLOURS, ROLE_COLOURS
+from tailgate_dashboards.panels import GREEN, RED, Column, Query, figure, graph, rows
+from tailgate_dashboards.recorded import CANARY_Z, recorded
+
+UID = "tailgate-rollout"
+_ROLES = f"topk by (model, version) (1, max by (model, version, role) (tailgate_model_info{{{q.MODELS}}}))"
+"""While replicas disagree about a version's role, one of the roles is taken."""
+_HOUR = "1h"
+_SURE = 3.9
+"""Standard errors beyond which the alert fires."""
+
+
+def dashboard() -> build.Dashboard:
+    """The page beside which a version is let in."""
+    page = frame(UID, "Tailgate / Rollout", "Is the canary worse than what it is to replace, and for whom?", hours=3)
+    _verdict(page)
+    _course(page)
+    _causes(page)
+    return page
+
+
+def _by_role(metric: str, window: str, by: tuple[str, ...], *matchers: str, role: str = "") -> str:
+    """A counter's events, summed over the versions that have a role."""
+    roles = _ROLES.replace("}", f',role="{role}"}}') if role else _ROLES
+    inner = f"{q.per_second(metric, window, *matchers)} * on (model, version) group_left (role) {roles}"
+    return q.total(by, inner)
+
+
+def _right(window: str, by: tuple[str, ...], role: str = "") -> str:
+    return _by_role("tailgate_labelled_requests_total", window, by, 'outcome="ok"', 'verdict="right"', role=role)
+
+
+def _labelled(window: str, by: tuple[str, ...], role: str = "") -> str:
+    return _by_role("tailgate_labelled_requests_total", window, by, role=role)
+
+
+def _tca(window: str, by: tuple[str, ...], role: str = "") -> str:
+    return q.ratio(_right(window, by, role), _labelled(window, by, role))
+
+
+def _difference(window: str) -> str:
+    slices = ("model", "slice")
+    return f"({_tca(window, slices, 'canary')}) - ({_tca(window, slices, 'stable')})"
+
+
+def _z(window: str) -> str:
+    """The difference in units of its standard error under the hypothesis that there is none (pooled)."""
+    slices = ("model", "slice")
+    n = {role: _labelled(window, slices, role) for role in ("canary", "stable")}
+    right = {role: _right(window, slices, role) for role in ("canary", "stable")}
+    pooled = f"(({right['canary']}) + ({right['stable']})) / (({n['canary']}) + ({n['stable']}))"
+    spread = f"({pooled}) * (1 - {pooled}) * (1 / ({n['canary']}) + 1 / ({n['stable']}))"
+    return f"({_difference(window)}) / sqrt(({spread}) > 0)"
+
+
+def _verdict(page: build.Dashboard) -> None:
+    table = rows(
+        "Canary against stable, by slice, last hour",
+        "Time-critical accuracy of labelled requests over the last hour, as the rules compare it, for the versions "
+        "that are canary and stable now. In a canary's first hour stable's figures reach back before it. z is the "
+        "difference in units of its own standard error: below -3.9 chance does not explain it (1 in 20,000). A rare "
+        "slice can be hurt badly while the whole hardly moves.",
+        {"model": "Model", "slice": "Slice"},
+        [
+            Column("Canary requests", _labelled(_HOUR, ("model", "slice"), "canary"), "locale", decimals=0),
+            Column("Stable requests", _labelled(_HOUR, ("model", "slice"), "stable"), "locale", decimals=0),
+            Column("Canary", _tca(_HOUR, ("model", "slice"), "canary"), "percentunit", decimals=1),
+            Column("Stable", _tca(_HOUR, ("model", "slice"), "stable"), "percentunit", decimals=1),
+            Column("Difference", _difference(_HOUR), "percentunit", decimals=1),
+            Column("z", _z(_HOUR), "short", ((None, RED), (-_SURE, "text"), (_SURE, GREEN)), 1),
+        ],
+        sort="z",
+        nothing="No canary",
+    )
+    share = figure(
+        "Traffic of the canary",
+        "Of the requests of the last 5 minutes, the share that a canary version answered.",
+        "percentunit",
+        Query(
+            f"({_by_role('tailgate_requests_total', q.JUST_NOW, q.MODEL, role='canary')})"
+            f" / ({_by_role('tailgate_requests_total', q.JUST_NOW, q.MODEL)} > 0)",
+            "{{model}}",
+        ),
+        nothing="No canary",
+        decimals=1,
+    )
+    versions = rows(
+        "Versions",
+        "Which version has which role now, at how many requests each second over the last 5 minutes.",
+        {"model": "Model", "version": "Version", "role": "Role"},
+        [
+            Column(
+                "Requests/s",
+                f"{_by_role('tailgate_requests_total', q.JUST_NOW, ('model', 'version', 'role'))} / 300",
+                "reqps",
+                decimals=1,
+            )
+        ],
+    )
+    for panel in (table, share):
+        link(panel, ("Runbook: canary worse", runbook("TailgateCanaryWorse")))
+    section(page, "Is it worse, and for whom?", (table, 14, 7), (versions, 6, 7), (share, 4, 7))
+
+
+def _course(page: build.Dashboard) -> None:
+    by = ("model", "slice", "role")
+    accuracy = graph(
+        "Time-critical accuracy, canary and stable",
+        "Of labelled requests, over steps of 5 minutes or more, by slice. Dashed: the objective. Vertical lines: "
+        "changes of versions and roles. Grey ground: labelled requests of canaries, each second.",
+        "percentunit",
+        Query(_tca(q.RATE, by), "{{role}} {{model}} {{slice}}"),
+        Query(q.objective(), "objective {{model}}"),
+        Query(_labelled(q.RATE, (), "canary"), "canary requests"),
+        least="5m",
+        high=1.0,
+        decimals=1,
+    )
+    volume(accuracy, "canary requests")
+    bound(accuracy, "/^objective /", "#8E8E8E")
+    z = graph(
+        "z of the canary",
+        "The difference to stable over the last hour in units of its standard error, by slice, as the rules record it; "
+        "below -3.9 the alert fires. It is of all replicas.",
+        "short",
+        Query(recorded(CANARY_Z, 'model=~"$model",slice=~"$slice"'), "{{model}} {{slice}}"),
+        Query(f"vector({-_SURE})", "alert below"),
+        decimals=1,
+    )
+    bound(z, "/^alert below$/", RED)
+    for panel in (accuracy, z):
+        link(panel, ("Runbook: canary worse", runbook("TailgateCanaryWorse")))
+    section(page, "Since when?", (accuracy, 14, 12), (z, 10, 12))
+
+
+def _causes(page: build.Dashboard) -> None:
+    roles = ("canary", "stable")
+    losses = []
+    for role in roles:
+        panel = graph(
+            f"Lost by {role} versions, by cause",
+            "What time-critical accuracy of labelled requests lacks to 100 %, by cause: is the new version slower, "
+            "or wrong more often? Volumes stand in the panel above and beside.",
+            "percentunit",
+            *(Query(_lost(cause, role), cause) for cause in CAUSE_COLOURS),
+            stacked=True,
+            low=0.0,
+            decimals=1,
+            least="5m",
+            totals=(),
+        )
+        colour(panel, CAUSE_COLOURS)
+        link(panel, ("Windows and causes", link_to("tailgate-tail")))
+        losses.append(panel)
+    latency = graph(
+        "Latency of right answers",
+        "The 95 % quantile, interpolated in the histogram's buckets, by role. Dashed: the deadline.",
+        "s",
+        Query(
+            q.quantile_of(0.95, _by_role("tailgate_right_latency_seconds_bucket", q.RATE, ("role", "le"))),
+            "{{role}}",
+        ),
+        Query(q.deadline(), "deadline {{model}}"),
+        least="5m",
+        low=0.0,
+    )
+    colour(latency, ROLE_COLOURS)
+    bound(latency, "/^deadline /", RED)
+    requests = graph(
+        "Requests by role",
+        "Requests that ended, each second.",
+        "reqps",
+        Query(_by_role("tailgate_requests_total", q.RATE, ("role",)), "{{role}}"),
+        least="5m",
+        stacked=True,
+        low=0.0,
+    )
+    colour(requests, ROLE_COLOURS)
+    section(page, "Why?", *((panel, 12, 9) for panel in losses), (latency, 12, 9), (requests, 12, 9))
+
+
+def _lost(cause: str, role: str) -> str:
+    name, window = "tailgate_labelled_requests_total", q.RATE
+    matchers = q.cause_matchers(cause)
+    return q.ratio(_by_role(name, window, (), *matchers, role=role), _labelled(window, (), role))
