@@ -98,6 +98,7 @@ def judge(soak: Soak, rows: Records, executed: Path, status: dict[str, Any]) -> 
         "calls": len(soak.log), "rows": len(rows), "unseen_of_clients_that_reset": unseen, "breaches": books.breaches,
         "latest_answer_ms": slowest_ms, "differ": dict(differ), "lost": lost[:20],
         "outcomes": {name: count for name, count in status["outcomes"].items() if count}, "nemesis": dict(soak.done),
+        "connection_ends": {reason: count for reason, count in status["connection_ends"].items() if count},
     }  # fmt: skip
     return claims, details
 

@@ -212,8 +212,16 @@ class Proxy:
 
     def _status(self) -> dict[str, object]:
         return status_document(
-            self._config, self._ledger, upstream_ready=self._upstream.ready, draining=self._admit.draining
+            self._config,
+            self._ledger,
+            upstream_ready=self._upstream.ready,
+            draining=self._admit.draining,
+            connections=self._front.connections if self._front else 0,
+            connection_ends=self._connection_ends(),
         )
+
+    def _connection_ends(self) -> dict[str, int]:
+        return {end.value: count for end, count in self._front.ends.items()} if self._front else {}
 
     def _snapshot(self) -> Snapshot:
         front = self._front
@@ -223,7 +231,7 @@ class Proxy:
             loop_lag=self._lag.histogram.copy(),
             gc_pauses=self._gc_pauses.histogram.copy(),
             connections=front.connections if front else 0,
-            connection_ends={end.value: count for end, count in front.ends.items()} if front else {},
+            connection_ends=self._connection_ends(),
             held_bytes=self._held.bytes,
             certificate_expiries_s=self._tls.expiries_s(),
             tls=self._tls.counts(),

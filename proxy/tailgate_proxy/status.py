@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tailgate import __version__
@@ -14,7 +15,15 @@ from tailgate_proxy.config import ProxyConfig
 SCHEMA_VERSION = 1
 
 
-def status_document(config: ProxyConfig, ledger: Ledger, *, upstream_ready: bool, draining: bool) -> dict[str, Any]:
+def status_document(
+    config: ProxyConfig,
+    ledger: Ledger,
+    *,
+    upstream_ready: bool,
+    draining: bool,
+    connections: int,
+    connection_ends: Mapping[str, int],
+) -> dict[str, Any]:
     """Everything a person or a script asks first. Times are in seconds."""
     counts, judgements = ledger.outcomes(), ledger.judgements()
     answers = [outcome for outcome in PROXY_OUTCOMES if outcome.answered]
@@ -30,6 +39,8 @@ def status_document(config: ProxyConfig, ledger: Ledger, *, upstream_ready: bool
         "draining": draining,
         "received": ledger.received,
         "in_flight": ledger.in_flight,
+        "connections": connections,
+        "connection_ends": dict(connection_ends),
         "outcomes": {outcome.label: counts[outcome] for outcome in PROXY_OUTCOMES},
         "labelled": ledger.labelled,
         "answered_labelled": ledger.answered_labelled,

@@ -126,9 +126,10 @@ class Inbound(Link):
         else:
             self.close()
 
-    def broken(self, event: ConnectionTerminated) -> None:  # noqa: ARG002 — one reason is as good as another here
+    def broken(self, event: ConnectionTerminated) -> None:
         """It broke a rule."""
         self.end = End.PROTOCOL
+        _log.debug("%s broke a rule: %s", self.peer, event.reason)
 
     @property
     def busy(self) -> bool:

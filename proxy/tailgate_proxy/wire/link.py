@@ -9,6 +9,7 @@ is read into again; that is what `Desk.settle` sees to.
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
@@ -32,6 +33,8 @@ WRITE_AFTER_S: Final = 0.001
 """A turn of the loop that reads for longer than this writes in between."""
 WRITE_AT_ONCE: Final = 64 * 1024
 """What is more than this is written before the end of the turn, rather than copied to be kept until then."""
+
+_log = logging.getLogger(__name__)
 
 
 def _do_nothing(now_s: float) -> None:
@@ -81,9 +84,14 @@ class Desk:
         self._turns_s = self._turns_s[1], now_s
 
     def _write(self) -> None:
+        """Have every connection write that wants to. One that fails is ended, and costs no other anything."""
         links, self._to_write = self._to_write, []
         for link in links:
-            link.write()
+            try:
+                link.write()
+            except Exception:  # noqa: BLE001 — whatever it was, the others have to write, too
+                _log.exception("a connection could not be written to, and is ended")
+                link.abort()
 
     def lend(self, link: Link) -> None:
         """A connection was given a view of the buffer to send."""
@@ -96,7 +104,10 @@ class Desk:
                 link.settle()
             self._borrowers.clear()
         self._active_s = now_s = self.loop.time()
-        self.between_reads(now_s)
+        try:
+            self.between_reads(now_s)
+        except Exception:  # noqa: BLE001 — this connection has done nothing wrong
+            _log.exception("what was due between two reads failed")
         if self._since_s is None:
             self._since_s = now_s
         elif self._to_write and now_s - self._since_s >= WRITE_AFTER_S:
