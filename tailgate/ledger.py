@@ -60,8 +60,8 @@ class Histogram:
 
     def copy(self) -> Histogram:
         """The counts as they are now."""
-        copied = Histogram.__new__(Histogram)
-        copied.bounds, copied.counts, copied.sum = self.bounds, self.counts.copy(), self.sum
+        copied = Histogram(self.bounds)
+        copied.counts, copied.sum = self.counts.copy(), self.sum
         return copied
 
     def cumulative(self) -> list[int]:

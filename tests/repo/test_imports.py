@@ -31,6 +31,7 @@ THEIRS: dict[str, set[str]] = {
     "tailgate.pb": {"google"},
     "tailgate.protocol": {"google"},
     "tailgate.report": {"matplotlib", "jinja2", "rich"},
+    "tailgate.slo": {"jinja2", "pydantic"},
     "tailgate_server": {
         "grpc",
         "grpc_health",
