@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
 from tailgate_dashboards import overview, proxy, rollout, tail
 
 FOLDER = Path(__file__).resolve().parent / "dashboards"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from tailgate_dashboards.recorded import (
     BAD_WINDOW,
     CANARY_Z,
@@ -24,7 +25,6 @@ from tailgate_dashboards.recorded import (
     WINDOW_TCA_OF_SLICE,
     WINDOW_UPPER,
 )
-
 from verify import history
 from verify.asking import Shown, answers, beside
 from verify.prometheus import Prometheus, backfill, record

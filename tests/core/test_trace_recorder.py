@@ -39,10 +39,10 @@ class StalledDisk(TraceWriter):
         super().__init__(path, HEADER)
         self.stalled, self.go_on = threading.Event(), threading.Event()
 
-    def append(self, observations: object) -> None:
+    def append(self, items: object) -> None:
         self.stalled.set()
         self.go_on.wait()
-        super().append(observations)  # type: ignore[arg-type]  # handed on as it came
+        super().append(items)  # type: ignore[arg-type]  # handed on as it came
 
 
 def test_what_overflows_while_the_disk_stalls_is_counted_exactly(
@@ -93,10 +93,10 @@ def test_a_fault_in_writing_costs_its_batch_is_logged_once_and_does_not_end_the_
         appends, working = 0, False
         tried = threading.Event()
 
-        def append(self, observations: object) -> None:
+        def append(self, items: object) -> None:
             self.appends += 1
             if self.working:
-                super().append(observations)  # type: ignore[arg-type]  # handed on as it came
+                super().append(items)  # type: ignore[arg-type]  # handed on as it came
             else:
                 self.tried.set()
                 raise MemoryError
