@@ -100,7 +100,7 @@ class Inbound(Link):
 
     def check(self, now_s: float) -> None:
         """To be called once a second: end the connection if it has kept us waiting for too long."""
-        if not self.http2.midway:
+        if self._paused or not self.http2.midway:  # what it cannot complete because we do not read is not its fault
             self._midway_since_s = None
         elif self._midway_since_s is None:
             self._midway_since_s = now_s
