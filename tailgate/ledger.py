@@ -29,6 +29,8 @@ BASE_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 RATIO_BUCKETS: Final = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
 """Of latency over budget."""
 
+STAGE_BUCKETS_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
 
 def latency_buckets_s(deadlines_s: Iterable[float]) -> tuple[float, ...]:
     """Upper bounds of the latency histograms, in rising order.
@@ -125,12 +127,18 @@ class Ledger:
         received: Requests that arrived.
         ended: Requests that have their outcome.
         series: Counts by model, version and slice.
+        forward: Of answered requests, from arrival until the call to the upstream began: the proxy's own doing.
+        upstream: From there until the answer was complete.
+        reply: From there until it was booked: the proxy's own doing again.
     """
 
     bounds_s: tuple[float, ...]
     received: int = 0
     ended: int = 0
     series: dict[Series, SeriesBooks] = field(default_factory=dict)
+    forward: Histogram = field(default_factory=lambda: Histogram(STAGE_BUCKETS_S))
+    upstream: Histogram = field(default_factory=lambda: Histogram(STAGE_BUCKETS_S))
+    reply: Histogram = field(default_factory=lambda: Histogram(STAGE_BUCKETS_S))
 
     @property
     def in_flight(self) -> int:
@@ -169,6 +177,12 @@ class Ledger:
         if observation.label != UNKNOWN_CLASS:
             _judge(books, observation, 1.0)
 
+    def pass_stages(self, forward_s: float, upstream_s: float, reply_s: float) -> None:
+        """How long a request that was answered spent where."""
+        self.forward.add(forward_s)
+        self.upstream.add(upstream_s)
+        self.reply.add(reply_s)
+
     def judge(self, observation: Observation, weight: float) -> None:
         """The label of a request that was booked without one is known; it stands in the observation now.
 
@@ -181,7 +195,13 @@ class Ledger:
     def copy(self) -> Ledger:
         """All counts of this instant."""
         return Ledger(
-            self.bounds_s, self.received, self.ended, {key: books.copy() for key, books in self.series.items()}
+            self.bounds_s,
+            self.received,
+            self.ended,
+            {key: books.copy() for key, books in self.series.items()},
+            self.forward.copy(),
+            self.upstream.copy(),
+            self.reply.copy(),
         )
 
     @property

@@ -89,6 +89,13 @@ RIGHT_RATIO = Definition(
     "the time.",
     _SERIES,
 )
+STAGES = Definition(
+    "tailgate_stage_seconds",
+    HistogramMetricFamily,
+    "Seconds that answered requests spent in each stage: forward (until the call to the upstream began), upstream "
+    "(until its answer was complete), reply (until it was booked). All but upstream is the proxy's own doing.",
+    ("stage",),
+)
 OBJECTIVE = Definition(
     "tailgate_objective_ratio", GaugeMetricFamily, "The time-critical accuracy a model is to have.", ("model",)
 )
@@ -199,6 +206,7 @@ DEFINITIONS = (
     LATENCY,
     RIGHT_LATENCY,
     RIGHT_RATIO,
+    STAGES,
     LABELS,
     LABELS_PENDING,
     LABEL_DELAY,
@@ -351,6 +359,8 @@ def _of_requests(ledger: Ledger) -> Iterator[Metric]:
     yield _with_histograms(LATENCY, *((key, books.latency) for key, books in series))
     yield _with_histograms(RIGHT_LATENCY, *((key, books.right_latency) for key, books in series))
     yield _with_histograms(RIGHT_RATIO, *((key, books.right_ratio) for key, books in series))
+    stages = (("forward", ledger.forward), ("upstream", ledger.upstream), ("reply", ledger.reply))
+    yield _with_histograms(STAGES, *(((stage,), histogram) for stage, histogram in stages))
 
 
 def _of_labels(labels: LabelCounts | None) -> Iterator[Metric]:

@@ -194,6 +194,20 @@ def _itself(page: build.Dashboard) -> None:
         ),
         low=0.0,
     )
+    own = graph(
+        "Time in the proxy itself",
+        "How long half, and all but one in a hundred, of the answered requests spent before the upstream had them and "
+        "after it had answered, interpolated in the histogram's buckets.",
+        "s",
+        *(
+            Query(
+                q.quantile(level, "tailgate_stage_seconds", ("stage",), q.RATE, f'{q.REPLICAS},stage!="upstream"'),
+                f"{name} {{{{stage}}}}",
+            )
+            for level, name in ((0.5, "median"), (0.99, "99 %"))
+        ),
+        low=0.0,
+    )
     pauses = graph(
         "Garbage collection",
         "The share of time that a replica's Python spent in collecting garbage.",
@@ -217,7 +231,7 @@ def _itself(page: build.Dashboard) -> None:
         [Column("Running", f"tailgate_build_info{{{q.REPLICAS}}}", "short")],
         hidden=("Value", "__name__", "job"),
     )
-    section(page, "The process itself", (lag, 8, 8), (pauses, 6, 8), (trace, 6, 8), (versions, 4, 8))
+    section(page, "The process itself", (lag, 6, 8), (own, 6, 8), (pauses, 4, 8), (trace, 4, 8), (versions, 4, 8))
 
 
 def _tls(page: build.Dashboard) -> None:

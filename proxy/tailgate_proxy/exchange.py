@@ -51,6 +51,8 @@ class Exchange:
         envelope: Model, version and id of the request; empty before they came.
         admitted: Whether it has a place among those in flight.
         due: Whether it has been counted as due: it ended, or its deadline passed.
+        begun_s: When its call to the upstream began, on the monotonic clock; 0 where it did not.
+        answered_s: When the upstream's answer was complete; 0 where there was none.
     """
 
     arrival_s: float
@@ -69,6 +71,8 @@ class Exchange:
     envelope: Envelope = NO_ENVELOPE
     admitted: bool = False
     due: bool = False
+    begun_s: float = 0.0
+    answered_s: float = 0.0
 
 
 def read_headers(arrival: Arrival, routes: Routes, make_id: Callable[[], str]) -> Exchange:

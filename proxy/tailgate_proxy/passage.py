@@ -183,6 +183,7 @@ class Passage:
     def begun(self, leg: Leg, stream_id: int) -> None:
         """The upstream has a place."""
         self._leg, self._leg_stream = leg, stream_id
+        self.exchange.begun_s = self._pipeline.clock()
         pieces, self._waiting = self._waiting, []
         for index, piece in enumerate(pieces, 1):
             self.left(leg.send(stream_id, piece, end=self._body_ended and index == len(pieces)))
@@ -203,6 +204,7 @@ class Passage:
         if self.ended:
             return
         exchange = self.exchange
+        exchange.answered_s = self._pipeline.clock()
         try:
             if self._defaults_now():
                 self.time_up()  # its timer has not had its turn yet

@@ -175,6 +175,17 @@ async def test_requests_are_counted_apart_by_the_slices_that_are_configured_and_
         assert found[key] == 1
 
 
+async def test_where_a_request_spends_its_time_is_counted(start_proxy: StartProxy) -> None:
+    running = await start_proxy()
+    await running.infer("sleep:0.06/a")
+    with pytest.raises(grpc.aio.AioRpcError):
+        await running.infer("status:13/b")  # no answer, and no stages
+    found = await counts(running)
+    for stage, least, most in (("forward", 0.0, 5.0), ("upstream", 0.05, 5.0), ("reply", 0.0, 5.0)):
+        assert found[f"tailgate_stage_seconds_count[('stage', '{stage}')]"] == 1
+        assert least <= found[f"tailgate_stage_seconds_sum[('stage', '{stage}')]"] < most
+
+
 async def test_objectives_floors_and_roles_are_metrics(start_proxy: StartProxy) -> None:
     running = await start_proxy(
         objective=0.9,

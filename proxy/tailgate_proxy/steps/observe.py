@@ -79,6 +79,12 @@ class Observe:
             status=reply.status,
             slice=exchange.slice,
         )
+        if ending is Ending.ANSWERED:
+            self._ledger.pass_stages(
+                exchange.begun_s - exchange.arrival_s,
+                exchange.answered_s - exchange.begun_s,
+                now_s - exchange.answered_s,
+            )
         for sink in self._sinks:
             sink(observation)
         return mark(exchange, reply, outcome)
