@@ -29,8 +29,6 @@ BASE_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 RATIO_BUCKETS: Final = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
 """Of latency over budget."""
 
-STAGE_BUCKETS_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-
 
 def latency_buckets_s(deadlines_s: Iterable[float]) -> tuple[float, ...]:
     """Upper bounds of the latency histograms, in rising order.
@@ -118,6 +116,10 @@ class SeriesBooks:
         )
 
 
+def _of_a_stage() -> Histogram:
+    return Histogram((0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5))
+
+
 @dataclass
 class Ledger:
     """All counts of one process.
@@ -136,9 +138,9 @@ class Ledger:
     received: int = 0
     ended: int = 0
     series: dict[Series, SeriesBooks] = field(default_factory=dict)
-    forward: Histogram = field(default_factory=lambda: Histogram(STAGE_BUCKETS_S))
-    upstream: Histogram = field(default_factory=lambda: Histogram(STAGE_BUCKETS_S))
-    reply: Histogram = field(default_factory=lambda: Histogram(STAGE_BUCKETS_S))
+    forward: Histogram = field(default_factory=_of_a_stage)
+    upstream: Histogram = field(default_factory=_of_a_stage)
+    reply: Histogram = field(default_factory=_of_a_stage)
 
     @property
     def in_flight(self) -> int:
