@@ -30,13 +30,14 @@ def _run(options: argparse.Namespace) -> int:
 
     from tailgate_loadgen.demo.ending import show_ending
     from tailgate_loadgen.demo.play import Script, play
+    from tailgate_loadgen.folders import make_folder
     from tailgate_loadgen.options import default_cache
 
     _check(options)
     out: Path = options.out or Path("runs") / f"demo-{datetime.now():%Y%m%d-%H%M%S}"  # noqa: DTZ005 — for a person
     cache: Path = options.cache or default_cache(os.environ.get("XDG_CACHE_HOME", ""))
-    _make_folder("--cache", cache)
-    _make_folder("--out", out)
+    make_folder("--cache", cache)
+    make_folder("--out", out)
     if any(out.iterdir()):
         raise UsageError(f"--out {out} is not empty; name a new folder, so that no earlier run is mixed with this one")
     script = Script(
@@ -68,13 +69,6 @@ def _check(options: argparse.Namespace) -> None:
         )
     if options.busy < 0:
         raise UsageError(f"--busy is {options.busy}; expected a number of processes, 0 for none")
-
-
-def _make_folder(name: str, folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{name} {folder} cannot be made a folder: {error.strerror}; name another") from error
 
 
 COMMAND = Command(

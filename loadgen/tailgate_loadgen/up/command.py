@@ -30,9 +30,10 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from tailgate_loadgen.folders import make_folder
     from tailgate_loadgen.options import default_cache
     from tailgate_loadgen.up.monitoring import find_programs
-    from tailgate_loadgen.up.play import Play, Script, make_folder
+    from tailgate_loadgen.up.play import Play, Script
 
     _check(options)
     out: Path = options.out or Path("runs") / f"up-{datetime.now():%Y%m%d-%H%M%S}"  # noqa: DTZ005 — for a person

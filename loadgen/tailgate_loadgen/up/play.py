@@ -15,7 +15,6 @@ from typing import Any
 
 from rich.console import Console
 
-from tailgate.errors import UsageError
 from tailgate_loadgen.demo.contention import Contention
 from tailgate_loadgen.demo.stage import Actor, ending_on_signals, two_cpus
 from tailgate_loadgen.up.monitoring import Programs, slo_of, write_files
@@ -223,15 +222,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
-
-
-def make_folder(name: str, folder: Path) -> None:
-    """Make a folder.
-
-    Raises:
-        UsageError: It cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{name} {folder} cannot be made a folder: {error.strerror}; name another") from error
