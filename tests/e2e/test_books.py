@@ -19,9 +19,6 @@ from tailgate.trace.format import Records
 
 SAMPLES = 898
 
-LOAD_RAN = (0, 2)
-"""With 2 the generator was late by its own schedule, as on a busy machine; that costs its figures, and no book."""
-
 
 def load_arguments(target: str, folder: Path, *options: str) -> list[str]:
     return [
@@ -89,7 +86,7 @@ def test_three_counts_agree_at_300_a_second_with_a_third_of_the_answers_late(
     upstream = start_scripted_upstream()
     proxy = start_proxy(upstream.ready[0], "--deadline", "200ms", "--trace", str(folder))
     done = tailgate(*load_arguments(proxy.ready[0], folder, "--rate", "300", "--deadline", "200ms", "--passes", "2"))
-    assert done.returncode in LOAD_RAN, done.stderr
+    assert done.returncode == 0, done.stderr
     status = at_rest(until, proxy.ready[1])
     assert proxy.stop() == 0
     summary = json.loads((folder / "summary.json").read_text())
@@ -110,7 +107,7 @@ def test_in_observe_mode_the_late_answers_are_counted_as_late_by_all_three(
             proxy.ready[0], folder, "--rate", "300", "--deadline", "200ms", "--passes", "1", "--on-deadline", "wait"
         )
     )
-    assert done.returncode in LOAD_RAN, done.stderr
+    assert done.returncode == 0, done.stderr
     status = at_rest(until, proxy.ready[1])
     assert proxy.stop() == 0
     summary = json.loads((folder / "summary.json").read_text())
@@ -139,7 +136,7 @@ def test_an_upstream_killed_mid_run_loses_no_request_and_is_used_again_when_back
     until(lambda: status_of(proxy.ready[1])["outcomes"]["upstream_unavailable"] >= 20, "20 requests unavailable")
     start_scripted_upstream(port)
     run.join()
-    assert results[0].returncode in LOAD_RAN, results[0].stderr
+    assert results[0].returncode == 0, results[0].stderr
     status = at_rest(until, proxy.ready[1])
     assert proxy.stop() == 0
     summary = json.loads((folder / "summary.json").read_text())
@@ -191,7 +188,7 @@ def test_a_proxy_that_stands_still_for_longer_than_the_deadline_books_every_requ
     time.sleep(0.5)
     proxy.process.send_signal(signal.SIGCONT)
     run.join()
-    assert results[0].returncode in LOAD_RAN, results[0].stderr
+    assert results[0].returncode == 0, results[0].stderr
     status = at_rest(until, proxy.ready[1])
     assert proxy.stop() == 0
     summary = json.loads((folder / "summary.json").read_text())
