@@ -17,7 +17,9 @@ up: $(VENV)/demo  ## Run everything until it is interrupted, with Prometheus and
 	$(BIN)/tailgate up --trouble
 
 test: $(VENV)/dev  ## Run the whole test suite
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --ignore tests/e2e
+	# Several processes under real load, in real time: each of these has the machine to itself.
+	$(BIN)/python -m pytest tests/e2e
 
 check: $(VENV)/dev  ## Lint, format, types (mypy strict and pyright), generated files fresh
 	$(BIN)/ruff check .

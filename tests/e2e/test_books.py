@@ -8,8 +8,13 @@ import threading
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tailgate.books import Books, reconcile
 from tailgate.errors import Status
@@ -18,6 +23,8 @@ from tailgate.trace.files import read_folder
 from tailgate.trace.format import Records
 
 SAMPLES = 898
+ATTEMPTS = 3
+"""A run that says itself that it is not valid, as on a machine that others use too, shows nothing but its books."""
 
 
 def load_arguments(target: str, folder: Path, *options: str) -> list[str]:
@@ -79,71 +86,83 @@ def assert_three_counts_agree(summary: dict[str, Any], status: dict[str, Any], f
     return books
 
 
-def test_three_counts_agree_at_300_a_second_with_a_third_of_the_answers_late(
-    start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, until: Any, tmp_path: Path
-) -> None:
-    folder = tmp_path / "run"
-    upstream = start_scripted_upstream()
-    proxy = start_proxy(upstream.ready[0], "--deadline", "200ms", "--trace", str(folder))
-    done = tailgate(*load_arguments(proxy.ready[0], folder, "--rate", "300", "--deadline", "200ms", "--passes", "2"))
-    assert done.returncode == 0, done.stderr
-    status = at_rest(until, proxy.ready[1])
-    assert proxy.stop() == 0
-    summary = json.loads((folder / "summary.json").read_text())
-    assert_three_counts_agree(summary, status, folder)
-    assert summary["arrivals"] == 2 * SAMPLES
-    late = summary["arrivals"] - summary["answered"]
-    assert late >= summary["arrivals"] // 3
+@dataclass(frozen=True)
+class Run:
+    """One run, after its books were found to balance."""
+
+    summary: dict[str, Any]
+    books: Books
+    client: Records
 
 
-def test_in_observe_mode_the_late_answers_are_counted_as_late_by_all_three(
-    start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, until: Any, tmp_path: Path
-) -> None:
-    folder = tmp_path / "run"
-    upstream = start_scripted_upstream()
-    proxy = start_proxy(upstream.ready[0], "--deadline", "200ms", "--mode", "observe", "--trace", str(folder))
-    done = tailgate(
-        *load_arguments(
-            proxy.ready[0], folder, "--rate", "300", "--deadline", "200ms", "--passes", "1", "--on-deadline", "wait"
-        )
-    )
-    assert done.returncode == 0, done.stderr
-    status = at_rest(until, proxy.ready[1])
-    assert proxy.stop() == 0
-    summary = json.loads((folder / "summary.json").read_text())
-    books = assert_three_counts_agree(summary, status, folder)
-    assert summary["answered"] == SAMPLES
-    assert summary["outcomes"]["ok_late"] >= SAMPLES // 3
-    assert books.unseen == {}
+Meanwhile = Callable[[Any, Any], None]
+Measure = Callable[..., Run]
+
+
+@pytest.fixture
+def measure(start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, until: Any, tmp_path: Path) -> Measure:
+    """A whole run, of which the three counts agree; up to `ATTEMPTS` times, until it does not call itself invalid."""
+
+    def once(
+        folder: Path, deadline: str, proxy_options: Sequence[str], load_options: Sequence[str], do: Meanwhile
+    ) -> tuple[Any, Run]:
+        upstream = start_scripted_upstream()
+        proxy = start_proxy(upstream.ready[0], "--deadline", deadline, "--trace", str(folder), *proxy_options)
+        arguments = load_arguments(proxy.ready[0], folder, "--deadline", deadline, *load_options)
+        with ThreadPoolExecutor(1) as aside:
+            load = aside.submit(tailgate, *arguments)
+            do(proxy, upstream)
+            done = load.result()
+        status = at_rest(until, proxy.ready[1])
+        assert proxy.stop() == 0
+        summary = json.loads((folder / "summary.json").read_text())
+        return done, Run(summary, assert_three_counts_agree(summary, status, folder), traces(folder)[0])
+
+    def until_valid(
+        *load_options: str,
+        deadline: str,
+        proxy_options: Sequence[str] = (),
+        do: Meanwhile = lambda *_: None,
+    ) -> Run:
+        said = []
+        for attempt in range(ATTEMPTS):
+            done, run = once(tmp_path / f"run-{attempt}", deadline, proxy_options, load_options, do)
+            if done.returncode == 0:
+                return run
+            assert (done.returncode, "the run is not valid" in done.stderr) == (2, True), done.stderr
+            said.append(done.stderr)
+        raise AssertionError("".join(said))
+
+    return until_valid
+
+
+def test_three_counts_agree_at_300_a_second_with_a_third_of_the_answers_late(measure: Measure) -> None:
+    run = measure("--rate", "300", "--passes", "2", deadline="200ms")
+    assert run.summary["arrivals"] == 2 * SAMPLES
+    late = run.summary["arrivals"] - run.summary["answered"]
+    assert late >= run.summary["arrivals"] // 3
+
+
+def test_in_observe_mode_the_late_answers_are_counted_as_late_by_all_three(measure: Measure) -> None:
+    load_options = ("--rate", "300", "--passes", "1", "--on-deadline", "wait")
+    run = measure(*load_options, deadline="200ms", proxy_options=("--mode", "observe"))
+    assert run.summary["answered"] == SAMPLES
+    assert run.summary["outcomes"]["ok_late"] >= SAMPLES // 3
+    assert run.books.unseen == {}
 
 
 def test_an_upstream_killed_mid_run_loses_no_request_and_is_used_again_when_back(
-    start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, until: Any, tmp_path: Path
+    measure: Measure, start_scripted_upstream: Any, until: Any
 ) -> None:
-    folder = tmp_path / "run"
-    upstream = start_scripted_upstream()
-    port = int(upstream.ready[0].rpartition(":")[2])
-    proxy = start_proxy(upstream.ready[0], "--deadline", "1s", "--trace", str(folder))
-    results: list[Any] = []
-    run = threading.Thread(
-        target=lambda: results.append(
-            tailgate(*load_arguments(proxy.ready[0], folder, "--rate", "150", "--deadline", "1s", "--passes", "1"))
-        )
-    )
-    run.start()
-    until(lambda: status_of(proxy.ready[1])["received"] >= 250, "250 requests received")
-    upstream.kill()
-    until(lambda: status_of(proxy.ready[1])["outcomes"]["upstream_unavailable"] >= 20, "20 requests unavailable")
-    start_scripted_upstream(port)
-    run.join()
-    assert results[0].returncode == 0, results[0].stderr
-    status = at_rest(until, proxy.ready[1])
-    assert proxy.stop() == 0
-    summary = json.loads((folder / "summary.json").read_text())
-    assert_three_counts_agree(summary, status, folder)
-    assert summary["arrivals"] == SAMPLES
-    client, _ = traces(folder)
-    last = client[client["arrival_unix_s"].argsort()][-50:]
+    def kill_and_start_again(proxy: Any, upstream: Any) -> None:
+        until(lambda: status_of(proxy.ready[1])["received"] >= 250, "250 requests received")
+        upstream.kill()
+        until(lambda: status_of(proxy.ready[1])["outcomes"]["upstream_unavailable"] >= 20, "20 requests unavailable")
+        start_scripted_upstream(int(upstream.ready[0].rpartition(":")[2]))
+
+    run = measure("--rate", "150", "--passes", "1", deadline="1s", do=kill_and_start_again)
+    assert run.summary["arrivals"] == SAMPLES
+    last = run.client[run.client["arrival_unix_s"].argsort()][-50:]
     assert (last["status"] == Status.OK).sum() >= 45
 
 
@@ -172,29 +191,16 @@ def test_a_proxy_killed_mid_run_leaves_a_trace_of_everything_it_acknowledged(
 
 
 def test_a_proxy_that_stands_still_for_longer_than_the_deadline_books_every_request_of_that_time(
-    start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, until: Any, tmp_path: Path
+    measure: Measure, until: Any
 ) -> None:
-    folder = tmp_path / "run"
-    proxy = start_proxy(start_scripted_upstream().ready[0], "--deadline", "100ms", "--trace", str(folder))
-    results: list[Any] = []
-    run = threading.Thread(
-        target=lambda: results.append(
-            tailgate(*load_arguments(proxy.ready[0], folder, "--rate", "300", "--deadline", "100ms", "--passes", "1"))
-        )
-    )
-    run.start()
-    until(lambda: status_of(proxy.ready[1])["received"] >= 300, "300 requests received")
-    proxy.process.send_signal(signal.SIGSTOP)
-    time.sleep(0.5)
-    proxy.process.send_signal(signal.SIGCONT)
-    run.join()
-    assert results[0].returncode == 0, results[0].stderr
-    status = at_rest(until, proxy.ready[1])
-    assert proxy.stop() == 0
-    summary = json.loads((folder / "summary.json").read_text())
-    books = assert_three_counts_agree(summary, status, folder)
-    assert books.unseen == {}
-    client, _ = traces(folder)
-    in_vain = client["status"] == Status.DEADLINE_EXCEEDED
+    def stand_still(proxy: Any, _: Any) -> None:
+        until(lambda: status_of(proxy.ready[1])["received"] >= 300, "300 requests received")
+        proxy.process.send_signal(signal.SIGSTOP)
+        time.sleep(0.5)
+        proxy.process.send_signal(signal.SIGCONT)
+
+    run = measure("--rate", "300", "--passes", "1", deadline="100ms", do=stand_still)
+    assert run.books.unseen == {}
+    in_vain = run.client["status"] == Status.DEADLINE_EXCEEDED
     # Those that fell into the standstill and had no chance: more than the third that is always too late.
     assert in_vain.sum() > SAMPLES // 3 + 60

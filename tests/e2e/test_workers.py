@@ -96,11 +96,13 @@ def total(admins: list[str], key: str) -> int:
 
 
 def alive(pid: int) -> bool:
+    """Whether any of its threads is: the last one closes the listening socket, the first may be gone before that."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
     except FileNotFoundError:
         return False
-    return state != "Z"
+    return state != "Z" or threads > 1
 
 
 def discovered(file: Path) -> dict[str, str]:
