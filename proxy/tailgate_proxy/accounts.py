@@ -15,10 +15,10 @@ from uuid import uuid4
 from tailgate import __version__
 from tailgate.labels import Judged
 from tailgate.ledger import Ledger, latency_buckets_s
-from tailgate.metrics import DetectorState, Gauges
 from tailgate.monitor import Monitor
 from tailgate.observation import Observation
 from tailgate.protocol.answers import UNKNOWN_CLASS
+from tailgate.snapshot import DetectorState, Gauges
 from tailgate.trace.files import TraceWriter
 from tailgate.trace.format import SUFFIX
 from tailgate.trace.recorder import Recorder

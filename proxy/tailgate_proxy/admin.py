@@ -11,7 +11,7 @@ from prometheus_client.exposition import choose_encoder
 
 from tailgate.config import Address
 from tailgate.errors import ConfigError
-from tailgate.metrics import Snapshot
+from tailgate.snapshot import Snapshot
 
 
 async def start_admin(

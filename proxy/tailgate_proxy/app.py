@@ -11,7 +11,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from tailgate.config import Address
-from tailgate.metrics import Snapshot
+from tailgate.snapshot import Snapshot
 from tailgate_proxy.accounts import Accounts
 from tailgate_proxy.admin import start_admin
 from tailgate_proxy.call import CallFailed

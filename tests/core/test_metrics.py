@@ -9,9 +9,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tailgate import __version__
 from tailgate.ledger import BASE_BUCKETS_S, Histogram, Ledger
-from tailgate.metrics import DEFINITIONS, DetectorState, Gauges, LabelCounts, Snapshot, TlsCounts
+from tailgate.metrics import DEFINITIONS
 from tailgate.observation import Observation
 from tailgate.outcome import Outcome
+from tailgate.snapshot import DetectorState, Gauges, LabelCounts, Snapshot, TlsCounts
 
 
 def scrape(ledger: Ledger) -> str:

@@ -16,7 +16,8 @@ OURS = {
     "tailgate": {"tailgate"},
     "tailgate.pb": {"tailgate.pb"},
     "tailgate.protocol": {"tailgate.protocol", "tailgate.errors", "tailgate.pb"},
-    "tailgate.metrics": {"tailgate.__version__", "tailgate.ledger"},
+    "tailgate.metrics": set(),
+    "tailgate.snapshot": {"tailgate.__version__", "tailgate.ledger", "tailgate.metrics"},
     "tailgate_server": {"tailgate", "tailgate_server"},
     "tailgate_proxy": {"tailgate", "tailgate_proxy"},
     "tailgate_loadgen": {"tailgate", "tailgate_loadgen"},
@@ -32,6 +33,7 @@ THEIRS: dict[str, set[str]] = {
     "tailgate.protocol": {"google"},
     "tailgate.report": {"matplotlib", "jinja2", "rich"},
     "tailgate.slo": {"jinja2", "pydantic"},
+    "tailgate.snapshot": {"prometheus_client"},
     "tailgate_server": {
         "grpc",
         "grpc_health",

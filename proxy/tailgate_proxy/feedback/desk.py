@@ -11,8 +11,8 @@ from typing import Final
 from tailgate.errors import InvalidRequest
 from tailgate.labels import Judged, Label, LabelJoin, Result
 from tailgate.ledger import Histogram
-from tailgate.metrics import LabelCounts
 from tailgate.observation import Observation
+from tailgate.snapshot import LabelCounts
 from tailgate_proxy.feedback.wire import Read
 
 DELAY_BUCKETS_S: Final = (0.1, 1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)

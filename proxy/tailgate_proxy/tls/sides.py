@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import time
 
-from tailgate.metrics import TlsCounts
+from tailgate.snapshot import TlsCounts
 from tailgate_proxy.config import ProxyConfig
 from tailgate_proxy.tls.files import Side, server_files, upstream_files
 from tailgate_proxy.tls.renewal import Renewal
