@@ -7,8 +7,11 @@ deadline to see what comes, and know of every call whether its headers reached t
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import struct
+import sys
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,6 +31,9 @@ from tailgate.protocol.names import MODEL_INFER, REQUEST_ID
 from tailgate.trace.format import OBSERVATION, RECORD, Records, request_key
 
 FRAME, STREAM_WINDOW, CONNECTION_WINDOW = 1 << 14, 1 << 20, 1 << 24
+SIOCOUTQNSD = 0x894B  # of linux/sockios.h
+REMEMBERED = 1000
+"""Calls that may be taken back as not delivered when a connection is closed; far fewer fit into a socket's buffer."""
 
 
 @dataclass(eq=False)
@@ -39,7 +45,7 @@ class Asked:
         budget_s: What its ``grpc-timeout`` said.
         sent_s: Right before its headers were given to the socket.
         sent_unix_s: The same on the wall clock.
-        reached: Whether they are known to have reached the socket.
+        reached: Whether they were given to the kernel; of a client that left, whether the other side's kernel had them.
         cancelled: Whether its client changed its mind.
         status: How it ended; None while it has not.
         ended_s: When.
@@ -89,7 +95,10 @@ class RawClient(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._http2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=None))
         self._streams: dict[int, _Stream] = {}
+        self._head = b""
+        self._written = 0
         self._in_buffer: list[Asked] = []
+        self._ends: deque[tuple[int, Asked]] = deque(maxlen=REMEMBERED)
         self._left = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -131,6 +140,8 @@ class RawClient(asyncio.Protocol):
         self._streams[stream_id] = stream
         self._idle.clear()
         self._in_buffer.append(asked)
+        self._head += self._http2.data_to_send()
+        self._ends.append((self._written + len(self._head), asked))
         self._send_body(stream_id, stream)
         self._flush()
         return asked
@@ -144,9 +155,21 @@ class RawClient(asyncio.Protocol):
                 return
 
     def vanish(self, *, politely: bool) -> None:
-        """Be gone: after what is written has been sent, or at once and with a TCP reset."""
+        """Be gone: after what is written has been given to the kernel, or at once and with a TCP reset.
+
+        What a closed socket has not delivered yet its kernel drops as soon as the other side says anything, for nobody
+        is there to hear it (RFC 1122, 4.2.2.13): calls in there cannot have been seen.
+        """
         self._left = True
+        delivered = self._written - self._transport.get_write_buffer_size() - self._undelivered()
+        for end, asked in self._ends:
+            asked.reached &= end <= delivered
         self._transport.close() if politely else self._transport.abort()
+
+    def _undelivered(self) -> int:
+        """Bytes in the kernel that it has not sent; on the loopback interface what is sent has arrived."""
+        answer = fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), SIOCOUTQNSD, bytes(4))
+        return int.from_bytes(answer, sys.byteorder)
 
     # -- asyncio -------------------------------------------------------------------------------------------------------
 
@@ -231,11 +254,13 @@ class RawClient(asyncio.Protocol):
 
     def _flush(self) -> None:
         if not self._transport.is_closing():
-            self._transport.write(self._http2.data_to_send())
+            data, self._head = self._head + self._http2.data_to_send(), b""
+            self._written += len(data)
+            self._transport.write(data)
             self._mark_reached()
 
     def _mark_reached(self) -> None:
-        if not self._transport.get_write_buffer_size():
+        if not self._left and not self._transport.get_write_buffer_size():
             for asked in self._in_buffer:
                 asked.reached = True
             self._in_buffer.clear()

@@ -83,7 +83,7 @@ def judge(soak: Soak, rows: Records, executed: Path, status: dict[str, Any]) -> 
     late_here = 100 * sum(lateness > TOLERANCE_S for lateness in lateness_s) / max(delivered, 1)
     ended = sum(status["outcomes"].values())
     claims = [
-        Claim("calls lost: their headers reached the socket, and the proxy has no row of them", len(lost), 0),
+        Claim("calls lost: their headers reached the proxy's kernel, and the proxy has no row of them", len(lost), 0),
         Claim("calls booked twice", sum(count - 1 for count in ids.values() if count > 1), 0),
         Claim("calls executed twice by the upstream", sum(count - 1 for count in executions.values()), 0),
         Claim("answers crossed or changed", sum(a.right is False for a in soak.log), 0),
