@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from tailgate.expected_sums import ExpectedSums
+from tailgate.observation import Expected
 from tailgate.outcome import ANSWER_SEEN, Outcome
 from tailgate.tail import wilson
 
@@ -56,6 +58,7 @@ class Counts:
         weight_squares: Of the labelled.
         in_time_weight: Of the labelled that were answered in time.
         right_weight: Of the labelled that were answered right and in time.
+        expected: What was expected of those answered in time, before their labels were known.
     """
 
     requests: int = 0
@@ -70,12 +73,15 @@ class Counts:
     weight_squares: float = 0.0
     in_time_weight: float = 0.0
     right_weight: float = 0.0
+    expected: ExpectedSums = field(default_factory=ExpectedSums)
 
-    def observe(self, outcome: Outcome) -> None:
-        """Count a request that ended."""
+    def observe(self, outcome: Outcome, expected: Expected | None = None) -> None:
+        """Count a request that ended, and what was expected of its answer."""
         self.requests += 1
         if outcome is _OK:
             self.in_time += 1
+            if expected is not None:
+                self.expected.observe(expected)
 
     def judge(self, outcome: Outcome, *, right: bool, weight: float) -> None:
         """Count the label of a request that is, or will be, counted too.
@@ -121,9 +127,10 @@ class Counts:
         self.weight_squares += other.weight_squares
         self.in_time_weight += other.in_time_weight
         self.right_weight += other.right_weight
+        self.expected.add(other.expected)
 
     def remove(self, other: Counts) -> None:
-        """Take a stretch away again, all but its weights; for these see `reweigh`."""
+        """Take a stretch away again, all but what is no whole number; for that see `reweigh`."""
         self.requests -= other.requests
         self.in_time -= other.in_time
         self.labelled -= other.labelled
@@ -134,11 +141,14 @@ class Counts:
         self.cut_off -= other.cut_off
 
     def reweigh(self, stretches: Sequence[Counts]) -> None:
-        """Add the weights up anew, from the stretches that these counts are of: being no whole numbers, they drift."""
+        """Add up anew what would drift, being no whole numbers, from the stretches that these counts are of."""
         self.weight = sum(counts.weight for counts in stretches)
         self.weight_squares = sum(counts.weight_squares for counts in stretches)
         self.in_time_weight = sum(counts.in_time_weight for counts in stretches)
         self.right_weight = sum(counts.right_weight for counts in stretches)
+        self.expected = ExpectedSums()
+        for counts in stretches:
+            self.expected.add(counts.expected)
 
     @classmethod
     def sum(cls, stretches: Iterable[Counts]) -> Counts:

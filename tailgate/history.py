@@ -21,7 +21,7 @@ RECENT: Final = 60
 
 # An enumeration's names are slow to look up.
 _LABELS: Final[dict[Outcome, str]] = {outcome: outcome.label for outcome in PROXY_OUTCOMES}
-_SHOWN = 7  # fields of a `Brief`
+_SHOWN = 10  # fields of a `Brief`
 _UNKNOWN_NULL: Final[dict[str, float | None]] = {"worst_median": None, "worst_p05": None}
 
 
@@ -31,6 +31,7 @@ class Brief(NamedTuple):
     Attributes:
         from_unix_s: When it began.
         requests, in_time, labelled, right_in_time, lost_to_lateness, lost_to_model: As in `Counts`.
+        expected_tca, expected_lower, expected_upper: As in `ExpectedQuality`; None where nothing can be said.
         tca: Time-critical accuracy; None if unknown.
         confidence_n: How many labelled responses `tca` is worth.
     """
@@ -42,6 +43,9 @@ class Brief(NamedTuple):
     right_in_time: int
     lost_to_lateness: int | None
     lost_to_model: int | None
+    expected_tca: float | None
+    expected_lower: float | None
+    expected_upper: float | None
     tca: float | None
     confidence_n: float
 
@@ -139,6 +143,7 @@ class History:
 def summary(from_unix_s: float | None, counts: Counts) -> dict[str, Any]:
     """A stretch of traffic, as the snapshot shows one."""
     estimate = counts.estimate()
+    expected = counts.expected.quality(counts.in_time, counts.requests)
     return {
         "from_unix_s": from_unix_s,
         "requests": counts.requests,
@@ -152,11 +157,13 @@ def summary(from_unix_s: float | None, counts: Counts) -> dict[str, Any]:
         "lost_to_model": counts.lost_to_model,
         "in_time_share": estimate.in_time_share,
         "accuracy_in_time": estimate.accuracy_in_time,
+        "expected": None if expected is None else {**expected._asdict(), "answers": counts.expected.looked_at},
     }
 
 
 def _brief(window: Window) -> Brief:
     counts = window.tally.counts
+    expected = counts.expected.quality(counts.in_time, counts.requests)
     return Brief(
         window.from_unix_s,
         counts.requests,
@@ -165,6 +172,9 @@ def _brief(window: Window) -> Brief:
         counts.right_in_time,
         counts.lost_to_lateness,
         counts.lost_to_model,
+        None if expected is None else expected.tca,
+        None if expected is None else expected.lower,
+        None if expected is None else expected.upper,
         counts.tca,
         counts.confidence_n,
     )

@@ -13,11 +13,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from tailgate.expected_sums import ExpectedSums
 from tailgate.observation import Observation, Verdict
 from tailgate.outcome import ANSWER_SEEN, PROXY_OUTCOMES, Outcome
 from tailgate.protocol.answers import UNKNOWN_CLASS
 
 _RIGHT: Final = Verdict.RIGHT
+_OK: Final = Outcome.OK
 _JUDGEMENTS: Final = tuple(
     (outcome, verdict)
     for outcome in PROXY_OUTCOMES
@@ -93,6 +95,7 @@ class SeriesBooks:
             bound.
         right_ratio: Of right answers: latency over budget. Divided likewise it is the quality there would be if every
             deadline were so many times as long.
+        expected: What was expected of answers in time, before their labels were known.
     """
 
     outcomes: dict[Outcome, int]
@@ -102,6 +105,7 @@ class SeriesBooks:
     right_latency: Histogram
     right_ratio: Histogram
     due: int = 0
+    expected: ExpectedSums = field(default_factory=ExpectedSums)
 
     def copy(self) -> SeriesBooks:
         """The counts as they are now."""
@@ -113,6 +117,7 @@ class SeriesBooks:
             self.right_latency.copy(),
             self.right_ratio.copy(),
             self.due,
+            self.expected.copy(),
         )
 
 
@@ -176,6 +181,8 @@ class Ledger:
         books.outcomes[observation.outcome] += 1
         books.latency.add(observation.latency_s)
         self.ended += 1
+        if observation.expected is not None and observation.outcome is _OK:
+            books.expected.observe(observation.expected)
         if observation.label != UNKNOWN_CLASS:
             _judge(books, observation, 1.0)
 

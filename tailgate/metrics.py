@@ -128,6 +128,54 @@ LABEL_DELAY = Definition(
     "Seconds from a request's arrival to the label that was given for it afterwards.",
     ("model",),
 )
+EXPECTED_LOOKED_AT = Definition(
+    "tailgate_expected_looked_at",
+    CounterMetricFamily,
+    "Answers in time whose own confidence was looked at, and of which it is known how often such answers are right.",
+    _SERIES,
+)
+EXPECTED_ANSWERS = Definition(
+    "tailgate_expected_answers",
+    CounterMetricFamily,
+    "Answers in time that those stand for, of which they were chosen by chance.",
+    _SERIES,
+)
+EXPECTED_RIGHT = Definition(
+    "tailgate_expected_right",
+    CounterMetricFamily,
+    "How many of these are expected to be right. Divided by them, times the share in time: time-critical accuracy as "
+    "it is to be expected while labels are missing.",
+    _SERIES,
+)
+EXPECTED_SPREAD = Definition(
+    "tailgate_expected_spread",
+    CounterMetricFamily,
+    "Standard errors of their probabilities of being right, added up. Divided by the answers: the standard error of "
+    "the expected share, beside that of chance.",
+    _SERIES,
+)
+RECONCILED_ANSWERS = Definition(
+    "tailgate_reconciled_answers",
+    CounterMetricFamily,
+    "Answers of which first something was expected and then the label came, by weight; counted when all labels of "
+    "their minute can be there.",
+    ("model", "version"),
+)
+RECONCILED_EXPECTED = Definition(
+    "tailgate_reconciled_expected_right",
+    CounterMetricFamily,
+    "How many of these had been expected to be right.",
+    ("model", "version"),
+)
+RECONCILED_RIGHT = Definition(
+    "tailgate_reconciled_right", CounterMetricFamily, "How many of these were right.", ("model", "version")
+)
+EXPECTED_ERROR = Definition(
+    "tailgate_expected_error_ratio",
+    HistogramMetricFamily,
+    "How far the expected share of right answers was from the one that came true, minute by minute.",
+    ("model", "version"),
+)
 DETECTOR_STATISTIC = Definition(
     "tailgate_detector_statistic",
     GaugeMetricFamily,
@@ -210,6 +258,14 @@ DEFINITIONS = (
     DEADLINE,
     OBJECTIVE,
     FLOOR,
+    EXPECTED_LOOKED_AT,
+    EXPECTED_ANSWERS,
+    EXPECTED_RIGHT,
+    EXPECTED_SPREAD,
+    RECONCILED_ANSWERS,
+    RECONCILED_EXPECTED,
+    RECONCILED_RIGHT,
+    EXPECTED_ERROR,
     DETECTOR_STATISTIC,
     DETECTOR_THRESHOLD,
     DETECTOR_ALARMS,

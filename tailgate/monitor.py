@@ -14,9 +14,10 @@ from typing import Any, Final
 
 from tailgate.counts import Counts
 from tailgate.detector import Detector
+from tailgate.expectations import Expectations
 from tailgate.history import Brief, History, summary
 from tailgate.objective import Objective
-from tailgate.observation import Observation
+from tailgate.observation import Expected, Observation
 from tailgate.series import SHOWN_ALARMS, Alarm, Key, Series
 from tailgate.tally import Tally
 from tailgate.window import TooLate, Window, Windows
@@ -29,6 +30,9 @@ class Monitor:
     """Live quality of everything that passes.
 
     All calls come from one thread. `observe` and `judge` cost the same however many windows there are.
+
+    Attributes:
+        expectations: What is expected of answers while their labels are missing.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Monitor:
         objectives: Mapping[str, Objective],
         between_alarms_s: float = BETWEEN_ALARMS_S,
         blocks_at_once: int = 5,
+        label_wait_s: float = 900.0,
     ) -> None:
         """Start with no series.
 
@@ -54,10 +59,13 @@ class Monitor:
             between_alarms_s: Mean time between two false alarms of one series, at least.
             blocks_at_once: How many blocks, each a tenth of a window, the detector is fed as one score: 1, 2, 5 or 10.
                 Together they must be ten times as long as bursts of lateness are; see `detector.py`.
+            label_wait_s: How long labels may come after their requests: what was expected of a minute is compared with
+                them when they all are there.
 
         Raises:
             ValueError: One of them is out of its range.
         """
+        self.expectations = Expectations(label_wait_s)
         self._window_s = window_s
         self._keep_windows = keep_windows
         self._wait_s = wait_s
@@ -84,6 +92,10 @@ class Monitor:
             self._series[key] = series
         return series
 
+    def expect(self, model: str, version: str, confidence: float, stands_for: int) -> Expected:
+        """What is to be expected of an answer that has just come: see `Expectations.expect`."""
+        return self.expectations.expect(model, version, confidence, stands_for)
+
     def observe(self, observation: Observation) -> None:
         """A request ended."""
         self.open(observation.model, observation.version, observation.slice).windows.observe(observation)
@@ -99,6 +111,7 @@ class Monitor:
             ValueError: The weight is not above 0, or not finite.
         """
         self.open(observation.model, observation.version, observation.slice).windows.judge(observation, weight)
+        self.expectations.judge(observation, weight)
 
     def advance(self, now_unix_s: float) -> list[Alarm]:
         """Time went on; to be called about once a second. Returns new alarms.
@@ -107,6 +120,7 @@ class Monitor:
         the calls after that, for one series each, so that no call takes long.
         """
         self._now_unix_s = now_unix_s
+        self.expectations.advance(now_unix_s)
         alarms: list[Alarm] = []
         together: dict[int, Window] = {}
         for series in self._series.values():
@@ -148,7 +162,10 @@ class Monitor:
             "now_unix_s": now_unix_s,
             "window_s": self._window_s,
             "too_late": {"requests": too_late.requests, "labels": too_late.labels},
-            "series": [self._series[key].snapshot(*current) for key, current in running.items()],
+            "series": [
+                self._series[key].snapshot(*current, self.expectations.past(key[0], key[1]))
+                for key, current in running.items()
+            ],
             "total": self._total(running.values()),
         }
 

@@ -32,6 +32,24 @@ _WRONG: Final = Verdict.WRONG
 _UNKNOWN: Final = Verdict.UNKNOWN
 
 
+class Expected(NamedTuple):
+    """What was expected of an answer that was looked at, before its label was known.
+
+    Attributes:
+        confidence: Its own, 0 to 1, or `NO_CONFIDENCE`.
+        stands_for: How many answers it was chosen from.
+        right: The probability that it is right; None where nothing could be said.
+        spread: Standard error of that, from how few labels it was learned.
+        beyond: Standard error of that, from how wrong it was before.
+    """
+
+    confidence: float
+    stands_for: int
+    right: float | None = None
+    spread: float = 0.0
+    beyond: float = 0.0
+
+
 class Observation(NamedTuple):
     """What became of one request.
 
@@ -50,6 +68,7 @@ class Observation(NamedTuple):
         pass_index: Client only: which pass of the data set it belongs to, from 0.
         sample: Client only: which sample of the data set it carries, from 0.
         slice: The group of requests it belongs to, from a closed set; empty where there are no groups.
+        expected: What was expected of its answer; None where that was not looked at. Not in the trace.
     """
 
     request_id: str
@@ -66,6 +85,7 @@ class Observation(NamedTuple):
     pass_index: int = -1
     sample: int = -1
     slice: str = ""
+    expected: Expected | None = None
 
     @property
     def verdict(self) -> Verdict:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from tailgate.counts import Counts
 from tailgate.detector import Detector
+from tailgate.expectations import PastError
 from tailgate.history import History, summary
 from tailgate.objective import Objective
 from tailgate.window import Window, Windows
@@ -96,12 +97,13 @@ class Series:
         self._shown_alarms.extend(alarm._asdict() for alarm in alarms)
         return alarms, progress.windows
 
-    def snapshot(self, from_unix_s: float, now: Counts) -> dict[str, Any]:
+    def snapshot(self, from_unix_s: float, now: Counts, past: PastError | None) -> dict[str, Any]:
         """Everything a page shows of it.
 
         Args:
             from_unix_s: When the running estimate begins.
             now: Its counts.
+            past: How wrong its model version's expectations were, where labels have come.
         """
         objective = self.objective
         return {
@@ -116,4 +118,13 @@ class Series:
                 "threshold": self._threshold,
                 "alarms": list(self._shown_alarms),
             },
+            "past_error": _past_error(past),
         }
+
+
+def _past_error(past: PastError | None) -> dict[str, Any] | None:
+    """Over the minutes whose labels are all there."""
+    if past is None or not past.answers:
+        return None
+    mean = (past.expected - past.right) / past.answers
+    return {"minutes": len(past.errors), "mean": mean, "beyond": past.beyond}

@@ -26,6 +26,11 @@ from tailgate.metrics import (
     DETECTOR_STATISTIC,
     DETECTOR_THRESHOLD,
     DUE,
+    EXPECTED_ANSWERS,
+    EXPECTED_ERROR,
+    EXPECTED_LOOKED_AT,
+    EXPECTED_RIGHT,
+    EXPECTED_SPREAD,
     FLOOR,
     GC_PAUSE,
     HELD,
@@ -42,6 +47,9 @@ from tailgate.metrics import (
     PREDICTIONS_PENDING,
     PREDICTIONS_UNLABELLED,
     RECEIVED,
+    RECONCILED_ANSWERS,
+    RECONCILED_EXPECTED,
+    RECONCILED_RIGHT,
     REQUESTS,
     RIGHT_LATENCY,
     RIGHT_RATIO,
@@ -91,6 +99,23 @@ class LabelCounts:
 
 
 @dataclass(frozen=True)
+class PastErrorCounts:
+    """How wrong the expectations of a model version were.
+
+    Attributes:
+        answers: That were reconciled with their labels, by weight.
+        expected: How many of these had been expected to be right.
+        right: How many were.
+        sizes: Of the errors, minute by minute.
+    """
+
+    answers: float
+    expected: float
+    right: float
+    sizes: Histogram
+
+
+@dataclass(frozen=True)
 class DetectorState:
     """How a detector stands: its evidence, the evidence at which it alarms, how often it has."""
 
@@ -118,6 +143,7 @@ class Gauges:
         floors: By model.
         roles: By model and version.
         labels: What has happened to labels; None where none are taken.
+        past_errors: By model and version; those without labels are missing.
         detectors: By series; those without an objective are missing.
         gc_pauses: Of the garbage collector.
     """
@@ -136,6 +162,7 @@ class Gauges:
     floors: Mapping[str, float] = field(default_factory=dict)
     roles: Mapping[tuple[str, str], str] = field(default_factory=dict)
     labels: LabelCounts | None = None
+    past_errors: Mapping[tuple[str, str], PastErrorCounts] = field(default_factory=dict)
     detectors: Mapping[Series, DetectorState] = field(default_factory=dict)
     gc_pauses: Histogram | None = None
 
@@ -156,6 +183,7 @@ class Snapshot:
         """Every metric of `DEFINITIONS`, in that order."""
         yield from _of_requests(self._ledger)
         yield from _of_labels(self._gauges.labels)
+        yield from _of_expectations(self._ledger, self._gauges)
         yield from _of_objectives(self._gauges)
         yield from _of_proxy(self._gauges)
 
@@ -193,6 +221,19 @@ def _of_labels(labels: LabelCounts | None) -> Iterator[Metric]:
     yield _with_histograms(LABEL_DELAY, *(((model,), delays) for model, delays in counts.delays.items()))
     yield _with(PREDICTIONS_PENDING, ((), counts.predictions_pending))
     yield _with(PREDICTIONS_UNLABELLED, *(((reason,), count) for reason, count in counts.unlabelled.items()))
+
+
+def _of_expectations(ledger: Ledger, gauges: Gauges) -> Iterator[Metric]:
+    series = [(key, books.expected) for key, books in ledger.series.items()]
+    yield _with(EXPECTED_LOOKED_AT, *((key, expected.looked_at) for key, expected in series))
+    yield _with(EXPECTED_ANSWERS, *((key, expected.answers) for key, expected in series))
+    yield _with(EXPECTED_RIGHT, *((key, expected.right) for key, expected in series))
+    yield _with(EXPECTED_SPREAD, *((key, expected.spread) for key, expected in series))
+    past = gauges.past_errors.items()
+    yield _with(RECONCILED_ANSWERS, *((key, counts.answers) for key, counts in past))
+    yield _with(RECONCILED_EXPECTED, *((key, counts.expected) for key, counts in past))
+    yield _with(RECONCILED_RIGHT, *((key, counts.right) for key, counts in past))
+    yield _with_histograms(EXPECTED_ERROR, *((key, counts.sizes) for key, counts in past))
 
 
 def _of_objectives(gauges: Gauges) -> Iterator[Metric]:

@@ -137,7 +137,7 @@ class Windows:
             self.too_late.requests += 1
             return
         outcome, tally = observation.outcome, hot.tally
-        hot.counts.observe(outcome)
+        hot.counts.observe(outcome, observation.expected)
         tally.outcomes[outcome] += 1
         tally.latency[bisect_left(self._bounds_s, observation.latency_s)] += 1
 

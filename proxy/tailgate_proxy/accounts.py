@@ -18,7 +18,7 @@ from tailgate.ledger import Ledger, latency_buckets_s
 from tailgate.monitor import Monitor
 from tailgate.observation import Observation
 from tailgate.protocol.answers import UNKNOWN_CLASS
-from tailgate.snapshot import DetectorState, Gauges
+from tailgate.snapshot import DetectorState, Gauges, PastErrorCounts
 from tailgate.trace.files import TraceWriter
 from tailgate.trace.format import SUFFIX
 from tailgate.trace.recorder import Recorder
@@ -55,7 +55,12 @@ class Accounts:
         self._objectives = Objectives(config)
         self._recorder: Recorder | None = None
         self.ledger = Ledger(latency_buckets_s(deadlines_s))
-        self.monitor = Monitor(wait_s=config.window_wait, bounds_s=self.ledger.bounds_s, objectives=self._objectives)
+        self.monitor = Monitor(
+            wait_s=config.window_wait,
+            bounds_s=self.ledger.bounds_s,
+            objectives=self._objectives,
+            label_wait_s=config.label_wait + config.label_settle,
+        )
         self.labels = LabelDesk(
             self._judge,
             wait_s=config.label_wait,
@@ -122,6 +127,10 @@ class Accounts:
             detectors={
                 key: DetectorState(detector.statistic, detector.threshold, detector.alarms)
                 for key, detector in self.monitor.detectors.items()
+            },
+            past_errors={
+                key: PastErrorCounts(past.answers, past.expected, past.right, past.sizes.copy())
+                for key, past in self.monitor.expectations.pasts().items()
             },
             trace_written=recorder.written if recorder else 0,
             trace_dropped=recorder.dropped if recorder else 0,

@@ -99,7 +99,7 @@ class Proxy:
             config,
             self._routes,
             clock=self._clock,
-            observe=Observe(self._ledger, self._known, self._accounts.sinks),
+            observe=Observe(self._ledger, self._known, self._accounts.sinks, self._accounts.monitor.expect),
             admit=self._admit,
             begin=self._upstream.begin,
             watch=self._timekeeper.watch,

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from tailgate.errors import Status
 from tailgate.http2.events import Headers
 from tailgate.outcome import Ending
-from tailgate.protocol.answers import UNKNOWN_CLASS
+from tailgate.protocol.answers import NO_CONFIDENCE, UNKNOWN_CLASS
 
 
 @dataclass(slots=True)
@@ -45,6 +45,8 @@ class Reply:
         trailers: Fields that go after it.
         version: The model version that answered.
         predicted: The class the answer names.
+        confidence: How sure the answer is of it, if that was looked at.
+        stands_for: How many answers this one was chosen from to be looked at; 0: it was not.
     """
 
     ending: Ending
@@ -54,6 +56,8 @@ class Reply:
     trailers: Headers = ()
     version: str = ""
     predicted: int = UNKNOWN_CLASS
+    confidence: float = NO_CONFIDENCE
+    stands_for: int = 0
 
 
 @dataclass(slots=True)

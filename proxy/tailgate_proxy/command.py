@@ -38,6 +38,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     add("--label-wait", metavar="DURATION", help="that a request waits for a label given afterwards (15m)")
     add("--label-settle", metavar="DURATION", help="for which such a label may be corrected (0s)")
     add("--window-wait", metavar="DURATION", help="after its end for which a minute waits for labels (10s)")
+    add("--confidences", type=int, metavar="N", help="answers a second whose confidence is looked at (100)")
     add("--max-predictions", type=int, metavar="N", help="requests that wait for a label at once (50000)")
     add("--max-labels", type=int, metavar="N", help="labels that wait for their request at once (10000)")
     add("--trace", metavar="DIR", help="folder to write the trace to (none)")

@@ -87,6 +87,7 @@ class ProxyConfig(Config):
         label_wait: Seconds that a request waits for its label, and a label for its request.
         label_settle: Seconds for which a label that was given afterwards may be corrected, before it is counted.
         window_wait: Seconds after its end for which a minute waits for labels, before it is final.
+        confidences: Answers a second whose confidence is looked at, to say what is expected while labels are missing.
         max_predictions: Requests that wait for a label at once; beyond, the oldest are given up.
         max_labels: Labels that wait for their request at once; beyond, the oldest are given up.
         trace: Folder for the trace; None: no trace.
@@ -127,6 +128,7 @@ class ProxyConfig(Config):
     label_wait: DurationField = 900.0
     label_settle: DurationField = 0.0
     window_wait: DurationField = 10.0
+    confidences: Annotated[int, Field(ge=0)] = 100
     max_predictions: Annotated[int, Field(ge=1)] = 50_000
     max_labels: Annotated[int, Field(ge=1)] = 10_000
     trace: Annotated[Path | None, BeforeValidator(_path)] = None

@@ -209,7 +209,8 @@ class Passage:
             if self._defaults_now():
                 self.time_up()  # its timer has not had its turn yet
             else:
-                self._end(judge(answer, exchange.route.output))
+                stands_for = self._pipeline.sampler.stands_for(exchange.answered_s)
+                self._end(judge(answer, exchange.route.output, stands_for))
         except Exception:  # noqa: BLE001 — as above
             self._fault()
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tailgate.deadline import Deadline
+from tailgate.sampler import Sampler
 from tailgate_proxy.call import Caller, Reply
 from tailgate_proxy.config import ProxyConfig
 from tailgate_proxy.exchange import Exchange
@@ -58,6 +59,7 @@ class Pipeline:
         held: The bound on the bytes that wait in the proxy.
         clock: Tells the time.
         max_message_bytes: The longest message.
+        sampler: Chooses the answers whose confidence is looked at.
         late_share: Share of late calls that run on unseen.
         late_patience_s: For how long.
     """
@@ -72,6 +74,7 @@ class Pipeline:
     held: Held
     clock: Callable[[], float]
     max_message_bytes: int
+    sampler: Sampler
     late_share: float
     late_patience_s: float
 
@@ -106,6 +109,7 @@ def build_pipeline(
         held=held,
         clock=clock,
         max_message_bytes=config.max_message_mib << 20,
+        sampler=Sampler(config.confidences),
         late_share=config.late_share,
         late_patience_s=config.late_patience,
     )

@@ -1,4 +1,4 @@
-"""Which class an answer names, so that it can be held against a label."""
+"""Which class an answer names, so that it can be held against a label, and how sure it is of it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ MAX_CLASS: Final = 2**31 - 1
 """Largest class there can be; a trace keeps it in four bytes. An answer that names a larger one names none."""
 
 
+NO_CONFIDENCE: Final = -1.0
+"""Stands where an answer does not say how sure it is, or nobody asked."""
+
+_SUM_TOLERANCE: Final = 5e-3  # of probabilities, in the half precision that some models answer with
+
+
 class NotAnAnswer(ValueError):
     """The bytes are no ModelInferResponse, or its tensors contradict themselves."""
 
@@ -30,10 +36,12 @@ class Judged(NamedTuple):
     Attributes:
         version: The model version that answered; may be empty.
         predicted: The class it names, or `UNKNOWN_CLASS`.
+        confidence: How sure it is of that class, 0 to 1, or `NO_CONFIDENCE`.
     """
 
     version: str
     predicted: int
+    confidence: float = NO_CONFIDENCE
 
 
 def predicted_class(body: bytes | memoryview, output: str = "") -> int:
@@ -41,7 +49,7 @@ def predicted_class(body: bytes | memoryview, output: str = "") -> int:
     return read_answer(body, output).predicted
 
 
-def read_answer(body: bytes | memoryview, output: str = "") -> Judged:
+def read_answer(body: bytes | memoryview, output: str = "", *, confident: bool = False) -> Judged:
     """What an answer to a single sample says.
 
     Scores (FP16, FP32, FP64) name the class with the highest, the first of equals; one of minus infinity is that of a
@@ -49,9 +57,13 @@ def read_answer(body: bytes | memoryview, output: str = "") -> Judged:
     classification extension (``score:index[:label]``) names the index of its first element; a single integer is the
     class itself.
 
+    The confidence is the highest score's softmax, or that score itself where all of them are probabilities already; with
+    the classification extension, the first element's score, if that can be a probability.
+
     Args:
         body: A serialized ModelInferResponse.
         output: Which output to read; empty means the first one.
+        confident: Whether the confidence is wanted, which costs as much as the rest.
 
     Returns:
         With the class, or `UNKNOWN_CLASS` where the answer is well-formed but names none: another output, several
@@ -68,21 +80,29 @@ def read_answer(body: bytes | memoryview, output: str = "") -> Judged:
     raw_count = len(contents)
     if raw_count and raw_count != len(outputs):
         raise NotAnAnswer(f"{len(outputs)} outputs but {raw_count} raw contents")
-    predicted = UNKNOWN_CLASS
     for index, tensor in enumerate(outputs):
         if not output or tensor.name == output:
-            predicted = _class_of(tensor, contents[index] if raw_count else None)
-            break
-    return Judged(response.model_version, predicted)
+            values = _single(tensor, contents[index] if raw_count else None)
+            if values is None:
+                break
+            predicted = _class_of_text(values) if isinstance(values, list) else _class_of(values)
+            confidence = NO_CONFIDENCE
+            if confident and predicted != UNKNOWN_CLASS:
+                confidence = _score_of_text(values) if isinstance(values, list) else _confidence(values, predicted)
+            return Judged(response.model_version, predicted, confidence)
+    return Judged(response.model_version, UNKNOWN_CLASS)
 
 
-def _class_of(tensor: pb.ModelInferResponse.InferOutputTensor, raw: bytes | None) -> int:
+def _single(
+    tensor: pb.ModelInferResponse.InferOutputTensor, raw: bytes | None
+) -> npt.NDArray[Any] | list[bytes] | None:
+    """The elements of an output that is of one sample; None for another, or one that can name no class."""
     shape = list(tensor.shape)
     values = _values(tensor, shape, raw)
-    if values is None or (len(shape) > 1 and shape[0] != 1):
-        return UNKNOWN_CLASS
-    if isinstance(values, list):
-        return _class_of_text(values)
+    return None if len(shape) > 1 and shape[0] != 1 else values
+
+
+def _class_of(values: npt.NDArray[Any]) -> int:
     kind = values.dtype.kind
     if kind in "iu":
         return int(values[0]) if values.size == 1 and 0 <= values[0] <= MAX_CLASS else UNKNOWN_CLASS
@@ -90,6 +110,17 @@ def _class_of(tensor: pb.ModelInferResponse.InferOutputTensor, raw: bytes | None
         return UNKNOWN_CLASS
     best = int(values.argmax())  # NumPy takes a NaN for the highest of all
     return best if math.isfinite(values.item(best)) else UNKNOWN_CLASS
+
+
+def _confidence(values: npt.NDArray[Any], best: int) -> float:
+    """Of scores, of which that one is the highest."""
+    if values.dtype.kind != "f":
+        return NO_CONFIDENCE
+    scores = values.astype(np.float64)
+    highest = float(scores[best])
+    if highest <= 1.0 and float(scores.min()) >= 0.0 and abs(float(scores.sum()) - 1.0) < _SUM_TOLERANCE:
+        return highest
+    return 1.0 / float(np.exp(scores - highest).sum())
 
 
 def _values(
@@ -131,3 +162,12 @@ def _class_of_text(elements: list[bytes]) -> int:
         return UNKNOWN_CLASS
     index = int(fields[1])
     return index if index <= MAX_CLASS else UNKNOWN_CLASS
+
+
+def _score_of_text(elements: list[bytes]) -> float:
+    """The score of a first element that names a class."""
+    try:
+        score = float(elements[0].split(b":")[0])
+    except ValueError:
+        return NO_CONFIDENCE
+    return score if 0.0 <= score <= 1.0 else NO_CONFIDENCE

@@ -10,9 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tailgate import __version__
 from tailgate.ledger import BASE_BUCKETS_S, Histogram, Ledger
 from tailgate.metrics import DEFINITIONS
-from tailgate.observation import Observation
+from tailgate.observation import Expected, Observation
 from tailgate.outcome import Outcome
-from tailgate.snapshot import DetectorState, Gauges, LabelCounts, Snapshot, TlsCounts
+from tailgate.snapshot import DetectorState, Gauges, LabelCounts, PastErrorCounts, Snapshot, TlsCounts
 
 
 def scrape(ledger: Ledger) -> str:
@@ -33,6 +33,7 @@ def scrape(ledger: Ledger) -> str:
         floors={"digits": 0.8},
         roles={("digits", "1"): "stable"},
         labels=LabelCounts({"joined": 2}, 1, {"digits": lag}, 3, {"too_old": 4}),
+        past_errors={("digits", "1"): PastErrorCounts(100.0, 81.0, 80.0, lag)},
         detectors={("digits", "1", ""): DetectorState(1.5, 1000.0, 2)},
         gc_pauses=lag,
     )
@@ -97,3 +98,21 @@ def test_a_snapshot_does_not_move_after_it_was_taken() -> None:
     ledger.arrive()
     ledger.book(Observation("id", "digits", "1", 1.7e9, 0.05, 0.01, Outcome.OK))
     assert generate_latest(snapshot) == before
+
+
+def test_what_was_expected_stands_beside_what_came_true() -> None:
+    ledger = some_ledger()
+    answer = Observation(
+        "id", "digits", "1", 1.7e9, 0.05, 0.01, Outcome.OK, expected=Expected(0.9, 4, 0.75, 0.03, 0.04)
+    )
+    for outcome in (Outcome.OK, Outcome.OK_LATE):
+        ledger.arrive()
+        ledger.book(answer._replace(outcome=outcome))
+    shown = scrape(ledger)
+    of_series = 'model="digits",slice="",version="1"'
+    for name, value in (("looked_at", 1.0), ("answers", 4.0), ("right", 3.0), ("spread", 0.2)):
+        assert f"tailgate_expected_{name}_total{{{of_series}}} {value}" in shown.splitlines()
+    of_version = 'model="digits",version="1"'
+    for name, value in (("answers", 100.0), ("expected_right", 81.0), ("right", 80.0)):
+        assert f"tailgate_reconciled_{name}_total{{{of_version}}} {value}" in shown.splitlines()
+    assert f"tailgate_expected_error_ratio_count{{{of_version}}} 1.0" in shown.splitlines()

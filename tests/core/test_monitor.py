@@ -22,7 +22,7 @@ BOUNDS_S = (0.025, 0.05, 0.1)
 OBJECTIVES = {"a": Objective(0.9, 0.8, 0.05), "b": Objective(0.95, 0.9, 0.1)}
 STRETCH = {
     "from_unix_s", "requests", "in_time", "labelled", "right_in_time", "tca", "lower", "upper", "lost_to_lateness",
-    "lost_to_model", "in_time_share", "accuracy_in_time",
+    "lost_to_model", "in_time_share", "accuracy_in_time", "expected",
 }  # fmt: skip
 PARTS = {
     "deadline_s", "objective", "floor", "now", "hour", "worst", "p1", "windows", "null", "outcomes", "latency",
@@ -73,7 +73,8 @@ def test_a_snapshot_is_json_and_has_every_key_it_promises_whatever_was_observed(
     keys = sorted({(one.model, one.version, one.slice) for one in seen})
     assert [(series["model"], series["version"], series["slice"]) for series in shown["series"]] == keys
     for part in [*shown["series"], shown["total"]]:
-        assert set(part) - {"model", "version", "slice"} == PARTS
+        assert set(part) - {"model", "version", "slice", "past_error"} == PARTS
+        assert ("past_error" in part) == ("model" in part)
         assert set(part["now"]) == set(part["hour"]) == STRETCH
         assert set(part["outcomes"]) == {outcome.label for outcome in PROXY_OUTCOMES}
         assert part["hour"]["requests"] == sum(part["outcomes"].values()) == part["latency"]["all"][-1]
@@ -226,7 +227,7 @@ def test_only_the_last_sixty_windows_are_shown_and_only_as_many_kept_as_were_ask
         watching.advance(START + minute * 60)
     watching.advance(START + 150 * 60 + 10)
     series = watching.snapshot(START + 150 * 60)["series"][0]
-    assert series["recent"] == [[START + m * 60, 1, 1, 1, 1, 0, 0] for m in range(90, 150)]
+    assert series["recent"] == [[START + m * 60, 1, 1, 1, 1, 0, 0, None, None, None] for m in range(90, 150)]
     assert series["hour"]["requests"] == series["outcomes"]["ok"] == 60
     assert series["hour"]["from_unix_s"] == START + 90 * 60
     assert [brief.from_unix_s for brief in watching.windows("a", "1")] == [START + m * 60 for m in range(50, 150)]

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 from tailgate.pb import inference_pb2 as pb
-from tailgate.protocol.answers import MAX_CLASS, UNKNOWN_CLASS, NotAnAnswer, predicted_class
+from tailgate.protocol.answers import MAX_CLASS, NO_CONFIDENCE, UNKNOWN_CLASS, NotAnAnswer, predicted_class, read_answer
 from tailgate.protocol.tensors import DATATYPES, NUMPY_DTYPES, encode_bytes_elements
 
 FLOATS = ["FP16", "FP32", "FP64"]
@@ -135,6 +136,42 @@ def test_the_output_asked_for_is_read_and_otherwise_the_first() -> None:
         response.raw_output_contents.append(np.array(values, "<f4").tobytes())
     body = response.SerializeToString()
     assert [predicted_class(body, name) for name in ("", "a", "b", "c")] == [0, 0, 1, UNKNOWN_CLASS]
+
+
+@pytest.mark.parametrize("datatype", FLOATS)
+@pytest.mark.parametrize("values", [[2.5, -1.0, 0.0], [50.0, -800.0, 49.0], [0.0, -math.inf, 1.0], [3.0, 3.0]])
+def test_the_confidence_of_scores_is_the_highest_softmax(datatype: str, values: list[float]) -> None:
+    found = read_answer(raw(datatype, [1, len(values)], values), confident=True)
+    assert found.confidence == pytest.approx(softmax(values).max(), rel=1e-3)
+    assert found.predicted == int(np.argmax(values))
+
+
+@pytest.mark.parametrize("datatype", FLOATS)
+def test_the_confidence_of_probabilities_is_the_highest_of_them(datatype: str) -> None:
+    probabilities = softmax(np.linspace(0, 6, 1000))
+    found = read_answer(raw(datatype, [1, 1000], probabilities), confident=True)
+    assert found.confidence == pytest.approx(probabilities.max(), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("body", "confidence"),
+    [
+        (raw("INT64", [1], [7]), NO_CONFIDENCE),
+        (raw("BYTES", [1], encode_bytes_elements([b"0.75:3:cat"])), 0.75),
+        (raw("BYTES", [1], encode_bytes_elements([b"12.5:3:cat"])), NO_CONFIDENCE),
+        (raw("BYTES", [1], encode_bytes_elements([b"sure:3:cat"])), NO_CONFIDENCE),
+        (raw("BYTES", [1], encode_bytes_elements([b"nan:3:cat"])), NO_CONFIDENCE),
+        (raw("FP32", [1, 3], [0.1, math.nan, 0.2]), NO_CONFIDENCE),
+        (raw("FP32", [2, 3], [0.0] * 6), NO_CONFIDENCE),
+        (b"", NO_CONFIDENCE),
+    ],
+)
+def test_an_answer_that_does_not_say_how_sure_it_is_has_no_confidence(body: bytes, confidence: float) -> None:
+    assert read_answer(body, confident=True).confidence == confidence
+
+
+def test_nobody_pays_for_a_confidence_that_was_not_asked_for() -> None:
+    assert read_answer(raw("FP32", [1, 3], [0.1, 0.5, 0.2])).confidence == NO_CONFIDENCE
 
 
 def test_an_answer_without_outputs_names_no_class() -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from tailgate.errors import Status
 from tailgate.ledger import Ledger
-from tailgate.observation import Observation
+from tailgate.observation import Expected, Observation
 from tailgate.outcome import Ending, Outcome, decide
 from tailgate.protocol.names import OUTCOME, REQUEST_ID
 from tailgate_proxy.call import Reply
@@ -22,15 +22,25 @@ _OUTCOME: Final = OUTCOME.encode()
 _OUTCOME_FIELD: Final = {outcome: (_OUTCOME, outcome.label.encode()) for outcome in Outcome}
 _OK: Final = Outcome.OK
 
+Expect = Callable[[str, str, float, int], Expected]
+"""What is to be expected of an answer of this model and version, this sure of itself, chosen from so many."""
+
 
 class Observe:
     """Books what became of each request. The only place that decides an outcome."""
 
-    def __init__(self, ledger: Ledger, known: KnownModels, sinks: Sequence[Callable[[Observation], None]]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        known: KnownModels,
+        sinks: Sequence[Callable[[Observation], None]],
+        expect: Expect | None = None,
+    ) -> None:
         """Book into `ledger` and hand each observation to every one of `sinks`; none of them may wait."""
         self._ledger = ledger
         self._known = known
         self._sinks = sinks
+        self._expect = expect
 
     def arrive(self) -> None:
         """A request came in."""
@@ -78,6 +88,7 @@ class Observe:
             label=exchange.label,
             status=reply.status,
             slice=exchange.slice,
+            expected=self._expected(model, version, reply),
         )
         if ending is Ending.ANSWERED:
             self._ledger.pass_stages(
@@ -88,6 +99,11 @@ class Observe:
         for sink in self._sinks:
             sink(observation)
         return mark(exchange, reply, outcome)
+
+    def _expected(self, model: str, version: str, reply: Reply) -> Expected | None:
+        if not reply.stands_for or self._expect is None:
+            return None
+        return self._expect(model, version, reply.confidence, reply.stands_for)
 
     def _fall_due(self, exchange: Exchange, model: str, version: str) -> None:
         if not exchange.due:
