@@ -46,7 +46,7 @@ class Counts:
     """Sums, in any order, over the requests of one stretch.
 
     Attributes:
-        requests: That ended, however they did.
+        requests: That ended, however they did, or whose deadline passed while they went on.
         in_time: Answered in time.
         labelled: Whose label is known.
         right_in_time: Labelled, answered right and in time.

@@ -96,6 +96,10 @@ class Monitor:
         """What is to be expected of an answer that has just come: see `Expectations.expect`."""
         return self.expectations.expect(model, version, confidence, stands_for)
 
+    def fall_due(self, model: str, version: str, slice_: str, arrival_unix_s: float) -> None:
+        """The deadline of a request has passed while it goes on; `observe` is told when it ends, with `overdue` set."""
+        self.open(model, version, slice_).windows.fall_due(arrival_unix_s)
+
     def observe(self, observation: Observation) -> None:
         """A request ended."""
         self.open(observation.model, observation.version, observation.slice).windows.observe(observation)

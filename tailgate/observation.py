@@ -69,6 +69,7 @@ class Observation(NamedTuple):
         sample: Client only: which sample of the data set it carries, from 0.
         slice: The group of requests it belongs to, from a closed set; empty where there are no groups.
         expected: What was expected of its answer; None where that was not looked at. Not in the trace.
+        overdue: Whether it had been counted as late before it ended, because its deadline had passed. Not in the trace.
     """
 
     request_id: str
@@ -86,6 +87,7 @@ class Observation(NamedTuple):
     sample: int = -1
     slice: str = ""
     expected: Expected | None = None
+    overdue: bool = False
 
     @property
     def verdict(self) -> Verdict:

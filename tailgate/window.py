@@ -129,15 +129,31 @@ class Windows:
         self._ripe = 0  # the first block that is not ripe
         self._final = 0  # the first window that is not final; 0 is 1970
 
+    def fall_due(self, arrival_unix_s: float) -> None:
+        """The deadline of a request has passed, and it goes on: it is late now, whatever becomes of it.
+
+        So an upstream that hangs shows at once, rather than when, and if, it answers.
+        """
+        hot = (
+            self._hot
+            if self._hot.from_unix_s <= arrival_unix_s < self._hot.until_unix_s
+            else self._open(arrival_unix_s)
+        )
+        if hot is None:
+            self.too_late.requests += 1
+        else:
+            hot.counts.requests += 1
+
     def observe(self, observation: Observation) -> None:
-        """A request ended."""
+        """A request ended; one that is overdue was counted before, by `fall_due`, and only how it ended is added."""
         at_unix_s = observation.arrival_unix_s
         hot = self._hot if self._hot.from_unix_s <= at_unix_s < self._hot.until_unix_s else self._open(at_unix_s)
         if hot is None:
-            self.too_late.requests += 1
+            self.too_late.requests += not observation.overdue
             return
         outcome, tally = observation.outcome, hot.tally
-        hot.counts.observe(outcome, observation.expected)
+        if not observation.overdue:
+            hot.counts.observe(outcome, observation.expected)
         tally.outcomes[outcome] += 1
         tally.latency[bisect_left(self._bounds_s, observation.latency_s)] += 1
 

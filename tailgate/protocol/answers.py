@@ -57,7 +57,7 @@ def read_answer(body: bytes | memoryview, output: str = "", *, confident: bool =
     classification extension (``score:index[:label]``) names the index of its first element; a single integer is the
     class itself.
 
-    The confidence is the highest score's softmax, or that score itself where all of them are probabilities already; with
+    The confidence is the highest score's softmax, or that score itself where all are probabilities already; with
     the classification extension, the first element's score, if that can be a probability.
 
     Args:

@@ -352,3 +352,20 @@ def test_lengths_that_cannot_be_meant_are_refused(wrong: dict[str, Any]) -> None
 def test_blocks_that_do_not_fill_a_window_are_refused(blocks: int) -> None:
     with pytest.raises(ValueError, match="blocks_at_once is"):
         Windows(BOUNDS_S, blocks_at_once=blocks)
+
+
+def test_a_request_that_hangs_is_late_in_its_window_before_it_ends_and_counted_once(observation: Any) -> None:
+    windows = Windows(BOUNDS_S, wait_s=WAIT_S)
+    hanging = observation(0, arrival_unix_s=START + 3.0, outcome=Outcome.OK_LATE)
+    windows.fall_due(hanging.arrival_unix_s)
+    (window,) = windows.advance(START + 70.0).windows
+    assert (window.tally.counts.requests, window.tally.counts.tca) == (1, 0.0)
+    windows.observe(hanging._replace(overdue=True))  # long after its window is final
+    assert windows.too_late.requests == 0
+    soon = hanging._replace(arrival_unix_s=START + 75.0)
+    windows.fall_due(soon.arrival_unix_s)
+    windows.observe(soon._replace(overdue=True))
+    (window,) = windows.advance(START + 130.0).windows
+    assert window.tally.counts.requests == window.tally.outcomes[Outcome.OK_LATE] == 1
+    windows.fall_due(START + 1.0)
+    assert windows.too_late.requests == 1

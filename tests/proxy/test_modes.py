@@ -153,6 +153,24 @@ async def test_in_observe_mode_a_late_answer_is_marked_and_one_in_time_is_not(st
     assert "tailgate-outcome" not in (await ask(patient, "1/c"))[2]
 
 
+async def test_a_call_that_hangs_in_observe_mode_is_late_on_the_live_page_before_it_ends(
+    start_proxy: StartProxy,
+) -> None:
+    running = await start_proxy(deadline="50ms", mode="observe")
+
+    def requests() -> int:
+        quality: Any = running.proxy._picture()["quality"]
+        return int(quality["total"]["now"]["requests"])
+
+    hanging = asyncio.create_task(ask(running, "sleep:1/a"))
+    async with asyncio.timeout(10):
+        while not requests():
+            await asyncio.sleep(0.01)
+    assert not hanging.done()
+    await hanging
+    assert requests() == 1
+
+
 async def test_late_calls_of_the_share_run_on_unseen_and_are_scored(
     upstream: ScriptedUpstream, start_proxy: StartProxy
 ) -> None:

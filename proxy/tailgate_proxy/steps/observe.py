@@ -25,6 +25,9 @@ _OK: Final = Outcome.OK
 Expect = Callable[[str, str, float, int], Expected]
 """What is to be expected of an answer of this model and version, this sure of itself, chosen from so many."""
 
+FallDue = Callable[[str, str, str, float], None]
+"""The deadline of a request of this model, version and slice, which arrived then, has passed while it goes on."""
+
 
 class Observe:
     """Books what became of each request. The only place that decides an outcome."""
@@ -35,12 +38,14 @@ class Observe:
         known: KnownModels,
         sinks: Sequence[Callable[[Observation], None]],
         expect: Expect | None = None,
+        on_due: FallDue | None = None,
     ) -> None:
         """Book into `ledger` and hand each observation to every one of `sinks`; none of them may wait."""
         self._ledger = ledger
         self._known = known
         self._sinks = sinks
         self._expect = expect
+        self._on_due = on_due
 
     def arrive(self) -> None:
         """A request came in."""
@@ -56,9 +61,14 @@ class Observe:
         return exchange.deadline.passed(now_s)
 
     def fall_due(self, exchange: Exchange) -> None:
-        """The deadline of a request has passed, and it goes on all the same."""
+        """The deadline of a request has passed, and it goes on all the same, or is about to be ended for that."""
+        if exchange.due:
+            return
         envelope = exchange.envelope
-        self._fall_due(exchange, *self._known.labels(envelope.model, envelope.version))
+        model, version = self._known.labels(envelope.model, envelope.version)
+        self._fall_due(exchange, model, version)
+        if self._on_due is not None:
+            self._on_due(model, version, exchange.slice, exchange.arrival_unix_s)
 
     def book(self, exchange: Exchange, reply: Reply, now_s: float, *, missed: bool = False) -> Reply:
         """The request has ended, at this instant: what the client is to have; in enforce, never an answer that is late.
@@ -75,6 +85,7 @@ class Observe:
         if ending is Ending.ANSWERED:
             self._known.learn(envelope.model, reply.version)
         model, version = self._known.labels(envelope.model, reply.version or envelope.version)
+        overdue = exchange.due and self._on_due is not None
         self._fall_due(exchange, model, version)
         observation = Observation(
             request_id=exchange.request_id,
@@ -89,6 +100,7 @@ class Observe:
             status=reply.status,
             slice=exchange.slice,
             expected=self._expected(model, version, reply),
+            overdue=overdue,
         )
         if ending is Ending.ANSWERED:
             self._ledger.pass_stages(
