@@ -196,7 +196,7 @@ UPSTREAM_UP = Definition(
 TRACE_RECORDS = Definition(
     "tailgate_trace_records",
     CounterMetricFamily,
-    "Observations written to the trace, or lost to the disk.",
+    "Observations written to the trace or lost to the disk, and labels that came later and were lost to it.",
     ("result",),
 )
 LOOP_LAG = Definition(

@@ -146,6 +146,7 @@ class Gauges:
         past_errors: By model and version; those without labels are missing.
         detectors: By series; those without an objective are missing.
         gc_pauses: Of the garbage collector.
+        trace_labels_dropped: Labels that came after their observations and were lost to the disk.
     """
 
     deadlines_s: Mapping[str, float] = field(default_factory=dict)
@@ -165,6 +166,7 @@ class Gauges:
     past_errors: Mapping[tuple[str, str], PastErrorCounts] = field(default_factory=dict)
     detectors: Mapping[Series, DetectorState] = field(default_factory=dict)
     gc_pauses: Histogram | None = None
+    trace_labels_dropped: int = 0
 
 
 class Snapshot:
@@ -249,7 +251,12 @@ def _of_objectives(gauges: Gauges) -> Iterator[Metric]:
 
 def _of_proxy(gauges: Gauges) -> Iterator[Metric]:
     yield _with(UPSTREAM_UP, *(((address,), int(up)) for address, up in gauges.upstreams.items()))
-    yield _with(TRACE_RECORDS, (("written",), gauges.trace_written), (("dropped",), gauges.trace_dropped))
+    yield _with(
+        TRACE_RECORDS,
+        (("written",), gauges.trace_written),
+        (("dropped",), gauges.trace_dropped),
+        (("label_dropped",), gauges.trace_labels_dropped),
+    )
     for definition, histogram in ((LOOP_LAG, gauges.loop_lag), (GC_PAUSE, gauges.gc_pauses)):
         yield _with_histograms(definition, *(() if histogram is None else (((), histogram),)))
     yield _with(CONNECTIONS, ((), gauges.connections))

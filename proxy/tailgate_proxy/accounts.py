@@ -134,6 +134,7 @@ class Accounts:
             },
             trace_written=recorder.written if recorder else 0,
             trace_dropped=recorder.dropped if recorder else 0,
+            trace_labels_dropped=recorder.labels_dropped if recorder else 0,
         )
 
     def _watch(self, observation: Observation) -> None:

@@ -37,6 +37,8 @@ class TraceWriter:
         """Observations that are in the file."""
         self.dropped = 0
         """Observations that are not, because the disk refused them or the writer was told so."""
+        self.labels_dropped = 0
+        """Labels that came after their observations and are not in the file."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -64,15 +66,16 @@ class TraceWriter:
         try:
             self._write(batch.data)
         except OSError:
-            self.drop(batch.count)
+            self.drop(batch.count, batch.labels)
         else:
             self._encoder.commit(batch)
             self.written += batch.count
 
-    def drop(self, count: int) -> None:
-        """Account for observations that will never be appended."""
+    def drop(self, count: int, labels: int = 0) -> None:
+        """Account for observations, and labels, that will never be appended."""
         self._encoder.skip(count)
         self.dropped += count
+        self.labels_dropped += labels
 
     def sync(self) -> None:
         """Have the disk itself hold everything appended so far."""

@@ -10,6 +10,7 @@ A record is, by its ``kind``,
 - an OBSERVATION, with a gap-free sequence number from 0, given when it was handed to the writer: a number that is
   missing is an observation that could not be written;
 - a NAME: gives the number ``model`` to a model's or version's name, which stands in ``request_id``'s place;
+- a SLICE: gives the number ``slice``, from 1, to a slice's name, in the same place; 0 is of requests that are in none;
 - a LABEL: what became known of an observation after it ended, of the one with the same ``request_id`` and
   ``arrival_unix_s``; in ``label`` as `tailgate.labels` writes a truth, in ``budget_s`` its weight, in ``latency_s`` how
   long after the arrival it was established;
@@ -25,7 +26,7 @@ import hashlib
 import json
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,17 +42,19 @@ from tailgate.protocol.answers import UNKNOWN_CLASS
 VERSION = 1
 SUFFIX = ".trace"
 
-OBSERVATION, NAME, END, LABEL = 1, 2, 3, 4
+OBSERVATION, NAME, END, LABEL, SLICE = 1, 2, 3, 4, 5
 NAME_BYTES = 64
 UNNAMED = 0xFFFF
 """Stands for every name beyond the first 65,535, so that whoever makes up names cannot stop the trace."""
+MOST_SLICES = 0xFF
+"""A proxy takes far fewer; those beyond are written as none."""
 
 RECORD = np.dtype(
     [
         ("kind", "u1"),
         ("outcome", "u1"),
         ("status", "u1"),
-        ("reserved", "u1"),
+        ("slice", "u1"),
         ("model", "<u2"),
         ("version", "<u2"),
         ("sequence", "<u8"),
@@ -92,6 +95,7 @@ class Contents:
     Attributes:
         header: As it was written.
         names: Model and version names by their number.
+        slices: The slices' names by their number; that of number 0 is empty.
         records: The sound observations, in the order in which they were written, with the labels that came after them.
         damaged: Records whose checksum does not fit, which are left out of `records`.
         torn_bytes: Bytes of a record cut short at the end.
@@ -102,6 +106,7 @@ class Contents:
 
     header: Mapping[str, Any]
     names: Mapping[int, str]
+    slices: Mapping[int, str]
     records: Records
     damaged: int
     torn_bytes: int
@@ -122,12 +127,16 @@ class Batch:
     Attributes:
         data: Their records, with those of names that are new in front.
         names: The new names' numbers.
+        slices: The new slices' numbers.
         count: How many observations.
+        labels: How many labels.
     """
 
     data: bytes
     names: Mapping[str, int]
+    slices: Mapping[str, int]
     count: int
+    labels: int
 
 
 class Encoder:
@@ -136,30 +145,30 @@ class Encoder:
     def __init__(self) -> None:
         """Start at sequence number 0 with no names."""
         self._numbers: dict[str, int] = {}
+        self._slices: dict[str, int] = {"": 0}
         self._sequence = 0
 
     def encode(self, items: Sequence[Observation | Judged]) -> Batch:
         """These observations and labels as bytes, in their order. Nothing is numbered for good before `commit`."""
         observations = [item for item in items if isinstance(item, Observation)]
-        names: dict[str, int] = {}
-        for name in (name for o in observations for name in (o.model, o.version)):
-            number = len(self._numbers) + len(names)
-            if number < UNNAMED and name not in self._numbers and name not in names:
-                names[name] = number
-        numbers = self._numbers | names
+        names = _new((name for o in observations for name in (o.model, o.version)), self._numbers, UNNAMED)
+        slices = _new((o.slice for o in observations), self._slices, MOST_SLICES + 1)
+        numbers, parts = self._numbers | names, self._slices | slices
         rows = [_record(NAME, model=number, request_id=name.encode()[:NAME_BYTES]) for name, number in names.items()]
+        rows += [_record(SLICE, part=number, request_id=name.encode()[:NAME_BYTES]) for name, number in slices.items()]
         sequence = self._sequence
         for item in items:
             if isinstance(item, Judged):
                 rows.append(_label_record(item))
             else:
-                rows.append(_observation_record(item, numbers, sequence))
+                rows.append(_observation_record(item, numbers, parts, sequence))
                 sequence += 1
-        return Batch(b"".join(rows), names, len(observations))
+        return Batch(b"".join(rows), names, slices, len(observations), len(items) - len(observations))
 
     def commit(self, batch: Batch) -> None:
         """The batch was written."""
         self._numbers.update(batch.names)
+        self._slices.update(batch.slices)
         self._sequence += batch.count
 
     def skip(self, count: int) -> None:
@@ -186,7 +195,7 @@ def decode(data: bytes | memoryview, source: str) -> Contents:
     whole = (len(view) - start) // RECORD.itemsize
     rows = np.frombuffer(view[start : start + whole * RECORD.itemsize], RECORD)
     sound = rows["crc32"] == _checksums(rows)
-    named = rows[sound & (rows["kind"] == NAME)]
+    named, parts = (rows[sound & (rows["kind"] == kind)] for kind in (NAME, SLICE))
     observations = rows[sound & (rows["kind"] == OBSERVATION)]
     sequence = np.sort(observations["sequence"])
     # Counted on the sorted numbers: np.unique's hash table takes seconds for millions of consecutive ones.
@@ -196,6 +205,7 @@ def decode(data: bytes | memoryview, source: str) -> Contents:
     return Contents(
         header=header,
         names={int(row["model"]): row["request_id"].decode(errors="ignore") for row in named},
+        slices={0: ""} | {int(row["slice"]): row["request_id"].decode(errors="ignore") for row in parts},
         records=_with_labels(observations, rows[sound & (rows["kind"] == LABEL)]),
         damaged=int(whole - sound.sum()),
         torn_bytes=len(view) - start - whole * RECORD.itemsize,
@@ -219,11 +229,22 @@ def _decode_header(head: bytes, source: str) -> tuple[dict[str, Any], int]:
     return header, len(magic) + len(line) + 2
 
 
-def _observation_record(o: Observation, numbers: Mapping[str, int], sequence: int) -> bytes:
+def _new(names: Iterable[str], known: Mapping[str, int], most: int) -> dict[str, int]:
+    """Numbers for those of the names that have none, while there are numbers left."""
+    new: dict[str, int] = {}
+    for name in names:
+        number = len(known) + len(new)
+        if number < most and name not in known and name not in new:
+            new[name] = number
+    return new
+
+
+def _observation_record(o: Observation, numbers: Mapping[str, int], slices: Mapping[str, int], sequence: int) -> bytes:
     return _record(
         OBSERVATION,
         o.outcome,
         o.status,
+        slices.get(o.slice, 0),
         numbers.get(o.model, UNNAMED),
         numbers.get(o.version, UNNAMED),
         sequence,
@@ -280,6 +301,7 @@ def _record(  # noqa: PLR0917 — the fields, in the order of the layout
     kind: int,
     outcome: int = 0,
     status: int = 0,
+    part: int = 0,
     model: int = 0,
     version: int = 0,
     sequence: int = 0,
@@ -295,7 +317,7 @@ def _record(  # noqa: PLR0917 — the fields, in the order of the layout
 ) -> bytes:
     """One record, as `RECORD` lays it out."""
     body = _PACKED.pack(
-        kind, outcome, status, 0, model, version, sequence, arrival_unix_s, budget_s, latency_s, lag_s,
+        kind, outcome, status, part, model, version, sequence, arrival_unix_s, budget_s, latency_s, lag_s,
         pass_index, sample, predicted, label, request_id,
     )  # fmt: skip
     return body + _CHECKSUM.pack(zlib.crc32(body))

@@ -31,6 +31,7 @@ class Recorder:
         self._max_pending = max_pending
         self._pending: list[Observation | Judged] = []
         self._overflow = 0
+        self._labels_overflow = 0
         self._warned = False
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -48,6 +49,12 @@ class Recorder:
         with self._lock:
             return self._writer.dropped + self._overflow
 
+    @property
+    def labels_dropped(self) -> int:
+        """Labels lost likewise."""
+        with self._lock:
+            return self._writer.labels_dropped + self._labels_overflow
+
     def record(self, item: Observation | Judged) -> None:
         """Take an observation, or a label that came after one; never waits for the disk."""
         with self._lock:
@@ -55,6 +62,8 @@ class Recorder:
                 self._pending.append(item)
             elif isinstance(item, Observation):
                 self._overflow += 1
+            else:
+                self._labels_overflow += 1
 
     def close(self) -> None:
         """Write what is pending, sync and close the file; from then on ``written + dropped`` is what was recorded."""
@@ -82,17 +91,18 @@ class Recorder:
             if overflow:
                 self._writer.drop(overflow)
         fault = self._append(batch) if batch else None
-        if self._writer.dropped and not self._warned:
+        if (self._writer.dropped or self.labels_dropped) and not self._warned:
             self._warned = True
-            _log.warning("%s: observations are dropped, and counted", self._writer.path, exc_info=fault)
+            _log.warning("%s: observations or labels are dropped, and counted", self._writer.path, exc_info=fault)
 
     def _append(self, batch: list[Observation | Judged]) -> Exception | None:
         """Hand a batch to the writer; whatever that raises costs the batch and never the thread."""
-        before = self._writer.written + self._writer.dropped
+        before, labels_before = self._writer.written + self._writer.dropped, self._writer.labels_dropped
         try:
             self._writer.append(batch)
         except Exception as fault:  # noqa: BLE001 - nobody would hear of the death of this thread
             count = sum(isinstance(item, Observation) for item in batch)
-            self._writer.drop(before + count - self._writer.written - self._writer.dropped)
+            labels = len(batch) - count - (self._writer.labels_dropped - labels_before)
+            self._writer.drop(before + count - self._writer.written - self._writer.dropped, labels)
             return fault
         return None

@@ -43,6 +43,7 @@ def observations(draw: st.DrawFn) -> Observation:
         lag_s=draw(st.floats(0, 10, width=32)),
         pass_index=draw(int32),
         sample=draw(int32),
+        slice=draw(names),
     )
 
 
@@ -63,6 +64,7 @@ def test_every_field_of_every_observation_reads_back_as_it_was(batches: list[lis
     for row, o in zip(contents.records, expected, strict=True):
         assert contents.names[int(row["model"])] == o.model
         assert contents.names[int(row["version"])] == o.version
+        assert contents.slices[int(row["slice"])] == o.slice
         assert row["request_id"] == request_key(o.request_id)
         for field in ("arrival_unix_s", "budget_s", "latency_s", "lag_s"):
             assert row[field] == getattr(o, field)
@@ -109,6 +111,12 @@ def test_more_names_than_there_are_numbers_do_not_stop_the_trace(observation: Ma
     assert contents.damaged == contents.missing == 0
     assert len(contents.names) == UNNAMED
     assert set(contents.records["model"][-11:].tolist()) == {UNNAMED}
+
+
+def test_slices_beyond_those_that_have_a_number_are_written_as_none(observation: Make, trace_of: TraceOf) -> None:
+    contents = decode(trace_of([observation(number, slice=f"s{number}") for number in range(300)]), "trace")
+    found = [contents.slices[number] for number in contents.records["slice"].tolist()]
+    assert found == [f"s{number}" for number in range(255)] + [""] * 45
 
 
 def test_long_names_are_kept_as_far_as_they_fit(observation: Make, trace_of: TraceOf) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tailgate.labels import Judged, Label
 from tailgate.observation import Observation
 from tailgate.trace.files import TraceWriter, read_trace
 from tailgate.trace.format import Contents
@@ -54,11 +55,13 @@ def test_what_overflows_while_the_disk_stalls_is_counted_exactly(
     assert writer.stalled.wait(30)  # the first is with the disk now, so ten more can wait
     for number in range(1, 101):
         recorder.record(observation(number))
-    assert recorder.dropped == 90
+    for number in range(7):
+        recorder.record(Judged(observation(number), Label(f"id-{number}", 3)))
+    assert (recorder.dropped, recorder.labels_dropped) == (90, 7)
     writer.go_on.set()
     recorder.close()
     contents = read_trace(tmp_path / "a.trace")
-    assert (recorder.written, recorder.dropped) == (11, 90)
+    assert (recorder.written, recorder.dropped, recorder.labels_dropped) == (11, 90, 7)
     assert numbers_in(contents) == list(range(11))
     assert (contents.missing, contents.closed) == (90, True)
 
@@ -106,12 +109,13 @@ def test_a_fault_in_writing_costs_its_batch_is_logged_once_and_does_not_end_the_
         recorder = Recorder(writer)
         for number in range(3):  # three batches, each lost
             writer.tried.clear()
-            recorder.record(observation(number))
+            with recorder._lock:  # so that they are of one batch
+                recorder._pending += [observation(number), Judged(observation(number), Label(f"id-{number}", 3))]
             assert writer.tried.wait(30)
         writer.working = True
         recorder.record(observation(3))
         recorder.close()
-    assert (recorder.written, recorder.dropped) == (1, 3)
+    assert (recorder.written, recorder.dropped, recorder.labels_dropped) == (1, 3, 3)
     contents = read_trace(tmp_path / "a.trace")
     assert (numbers_in(contents), contents.missing) == ([3], 3)
     assert [record.exc_info is not None for record in caplog.records] == [True]

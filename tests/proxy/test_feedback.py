@@ -162,10 +162,10 @@ async def test_too_many_labels_at_once_or_a_body_that_cannot_be_unpacked_are_ref
     assert (await post(running, b""))[1]["received"] == 0
 
 
-async def test_requests_are_counted_apart_by_the_slices_that_are_configured_and_by_no_others(
-    start_proxy: StartProxy,
+async def test_requests_are_counted_and_traced_apart_by_the_slices_that_are_configured_and_by_no_others(
+    start_proxy: StartProxy, tmp_path: Path
 ) -> None:
-    running = await start_proxy(slices="common,rare")
+    running = await start_proxy(slices="common,rare", trace=str(tmp_path))
     for slice_name in ("common", "rare", "made-up"):
         await running.infer("1/x", tailgate_slice=slice_name, tailgate_label="1")
     await running.infer("1/x", tailgate_label="1")
@@ -173,6 +173,10 @@ async def test_requests_are_counted_apart_by_the_slices_that_are_configured_and_
     for part in ("common", "rare", "other", ""):
         key = f"tailgate_requests_total{[('model', 'scripted'), ('outcome', 'ok'), ('slice', part), ('version', '1')]}"
         assert found[key] == 1
+    await running.proxy.stop()
+    (trace,) = tmp_path.glob("*.trace")
+    contents = read_trace(trace)
+    assert [contents.slices[number] for number in contents.records["slice"].tolist()] == ["common", "rare", "other", ""]
 
 
 async def test_where_a_request_spends_its_time_is_counted(start_proxy: StartProxy) -> None:
