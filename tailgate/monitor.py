@@ -9,8 +9,8 @@ Whoever has several processes adds up their counters in Prometheus; the worst wi
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, Final, TypeVar
 
 from tailgate.counts import Counts
 from tailgate.detector import Detector
@@ -24,6 +24,9 @@ from tailgate.window import TooLate, Window, Windows
 
 BETWEEN_ALARMS_S: Final = 30 * 86_400.0
 """How long a healthy series goes without a false alarm, on average and at the least."""
+
+
+T = TypeVar("T", bound=Hashable)
 
 
 class Monitor:
@@ -46,6 +49,7 @@ class Monitor:
         between_alarms_s: float = BETWEEN_ALARMS_S,
         blocks_at_once: int = 5,
         label_wait_s: float = 900.0,
+        deadline_s: Callable[[str], float | None] = lambda _model: None,
     ) -> None:
         """Start with no series.
 
@@ -61,11 +65,13 @@ class Monitor:
                 Together they must be ten times as long as bursts of lateness are; see `detector.py`.
             label_wait_s: How long labels may come after their requests: what was expected of a minute is compared with
                 them when they all are there.
+            deadline_s: The deadline of a model that has no objective, to be shown.
 
         Raises:
             ValueError: One of them is out of its range.
         """
         self.expectations = Expectations(label_wait_s)
+        self._deadline_s = deadline_s
         self._window_s = window_s
         self._keep_windows = keep_windows
         self._wait_s = wait_s
@@ -88,7 +94,11 @@ class Monitor:
             if self._now_unix_s is not None:
                 windows.advance(self._now_unix_s)  # what is final for all is final for it
             key = Key(model, version, slice_)
-            series = Series(key, windows, history, self._objectives.get(model), self._threshold)
+            objective = self._objectives.get(model)
+            deadline_s = self._deadline_s(model) if objective is None else objective.deadline_s
+            series = Series(
+                key, windows, history, objective=objective, deadline_s=deadline_s, threshold=self._threshold
+            )
             self._series[key] = series
         return series
 
@@ -176,10 +186,9 @@ class Monitor:
     def _total(self, running: Iterable[tuple[float, Counts]]) -> dict[str, Any]:
         stretches = list(running)
         since_unix_s = stretches[0][0] if stretches else None
-        held_to = {series.objective for series in self._series.values()}
-        common = held_to.pop() if len(held_to) == 1 else None
+        common = _only(series.objective for series in self._series.values())
         return {
-            "deadline_s": None if common is None else common.deadline_s,
+            "deadline_s": _only(series.deadline_s for series in self._series.values()),
             "objective": None if common is None else common.objective,
             "floor": None if common is None else common.floor,
             "now": summary(since_unix_s, Counts.sum(counts for _, counts in stretches)),
@@ -197,3 +206,9 @@ class Monitor:
 
     def _windows(self) -> Windows:
         return Windows(self._bounds_s, window_s=self._window_s, wait_s=self._wait_s, keep_windows=self._keep_windows)
+
+
+def _only(values: Iterable[T]) -> T | None:
+    """What all of them are; None where they differ, or there are none."""
+    different = set(values)
+    return different.pop() if len(different) == 1 else None

@@ -57,11 +57,19 @@ class Series:
         windows: Those that are open.
         history: Of those that are final.
         objective: What it is held to, if anything.
+        deadline_s: Within which an answer counts where the client sets none; None if unknown.
         detector: None for a model without an objective.
     """
 
     def __init__(
-        self, key: Key, windows: Windows, history: History, objective: Objective | None, threshold: float
+        self,
+        key: Key,
+        windows: Windows,
+        history: History,
+        *,
+        objective: Objective | None,
+        deadline_s: float | None,
+        threshold: float,
     ) -> None:
         """Start with no traffic.
 
@@ -70,6 +78,7 @@ class Series:
             windows: Fresh ones.
             history: A fresh one.
             objective: What it is held to, if anything.
+            deadline_s: Within which an answer counts where the client sets none.
             threshold: Of the detector.
         """
         self.windows = windows
@@ -77,6 +86,7 @@ class Series:
         self.detector = None if objective is None else Detector(objective.objective, threshold)
         self.key = key
         self.objective = objective
+        self.deadline_s = deadline_s
         self._threshold = threshold
         self._shown_alarms: deque[dict[str, Any]] = deque(maxlen=SHOWN_ALARMS)
 
@@ -108,7 +118,7 @@ class Series:
         objective = self.objective
         return {
             **self.key._asdict(),
-            "deadline_s": None if objective is None else objective.deadline_s,
+            "deadline_s": self.deadline_s,
             "objective": None if objective is None else objective.objective,
             "floor": None if objective is None else objective.floor,
             "now": summary(from_unix_s, now),

@@ -60,6 +60,7 @@ class Accounts:
             bounds_s=self.ledger.bounds_s,
             objectives=self._objectives,
             label_wait_s=config.label_wait + config.label_settle,
+            deadline_s=self._objectives.deadline_s,
         )
         self.labels = LabelDesk(
             self._judge,
@@ -109,13 +110,10 @@ class Accounts:
     def gauges(self) -> Gauges:
         """What is known here of what stands beside the counts."""
         config, recorder = self._config, self._recorder
-        models = {model: config.models.get(model) for model, _, _ in self.ledger.series if model != OTHER}
+        models = {model for model, _, _ in self.ledger.series if model != OTHER}
         objectives = {model: own for model in models if (own := self._objectives.get(model)) is not None}
         return Gauges(
-            deadlines_s={
-                model: config.deadline if known is None or known.deadline is None else known.deadline
-                for model, known in models.items()
-            },
+            deadlines_s={model: self._objectives.deadline_s(model) for model in models},
             objectives={model: own.objective for model, own in objectives.items()},
             floors={model: own.floor for model, own in objectives.items()},
             roles={

@@ -32,7 +32,12 @@ class Objectives(Mapping[str, Objective]):
         floor = self._config.floor if own.floor is None else own.floor
         if floor is None:
             floor = max(1.0 - MISSES * (1.0 - objective), objective / 2.0)
-        return Objective(objective, floor, self._config.deadline if own.deadline is None else own.deadline)
+        return Objective(objective, floor, self.deadline_s(model))
+
+    def deadline_s(self, model: str) -> float:
+        """The deadline of a model where the client sets none, whether it has an objective or not."""
+        own = self._config.models.get(model) or ModelConfig()
+        return self._config.deadline if own.deadline is None else own.deadline
 
     def __iter__(self) -> Iterator[str]:
         """The models that the configuration names and that have one."""

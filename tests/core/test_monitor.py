@@ -292,12 +292,12 @@ def test_quality_at_the_objective_sets_nothing_off_and_neither_does_silence() ->
 
 
 def test_a_model_without_an_objective_is_shown_and_held_to_nothing() -> None:
-    watching = monitor()
+    watching = monitor(deadline_s={"other": 0.3}.get)
     for second in range(600):
         told(watching, request(second, right=False, model="other"))
         assert watching.advance(START + second) == []
     (series,) = watching.snapshot(START + 600)["series"]
-    assert (series["objective"], series["floor"], series["deadline_s"]) == (None, None, None)
+    assert (series["objective"], series["floor"], series["deadline_s"]) == (None, None, 0.3)
     assert series["detector"]["alarms"] == []
     assert watching.detectors == {}
 
