@@ -118,7 +118,7 @@ class Run:
     def teach(self, data: Digits, answers: int, condition: Condition) -> None:
         """A minute of labelled answers."""
         for confidence, right in zip(*self.model.answers(data, answers, condition), strict=True):
-            expected = self.expectations.expect("digits", "1", float(confidence), 1)
+            expected = self.expectations.expect(("digits", "1", ""), float(confidence), 1)
             observation = Observation("", "digits", "1", self.at_s, 1.0, 0.1, Outcome.OK, int(right), 1)
             self.expectations.judge(observation._replace(expected=expected))
             self.labelled += 1
@@ -134,7 +134,7 @@ class Run:
             in_time = self.model.chance.random(ANSWERS) < IN_TIME
             confidences, rights = self.model.answers(data, ANSWERS, condition)
             for confidence, right, soon in zip(confidences, rights, in_time, strict=True):
-                expected = self.expectations.expect("digits", "1", float(confidence), 1)
+                expected = self.expectations.expect(("digits", "1", ""), float(confidence), 1)
                 counts.observe(Outcome.OK if soon else Outcome.DEADLINE_IN_FLIGHT, expected)
                 right_in_time += bool(soon and right)
             quality = counts.expected.quality(counts.in_time, counts.requests)

@@ -1,12 +1,13 @@
 """What quality is to be expected while labels are missing, and how wrong that was once they came.
 
-Lives here: for each model version a calibration, and its past error. Must not live here: the join of labels with
-requests (`labels.py`), counts (`counts.py`), or a clock.
+Lives here: for each model version and slice a calibration, and its past error. Must not live here: the join of labels
+with requests (`labels.py`), counts (`counts.py`), or a clock.
 
 An answer whose label is not known yet is expected to be right with the probability that its own confidence had among
-labelled answers of the same version. That holds while surer answers are right as often as they were; it cannot see a
-change that leaves the confidences as they are. So each expectation is kept until the label comes, and how far minutes
-were off, beyond what chance explains, widens what is said from then on.
+labelled answers of the same version and slice; while a slice has too few of these, of the version. That holds while
+surer answers are right as often as they were; it cannot see a change that leaves the confidences as they are. So each
+expectation is kept until the label comes, and how far minutes were off, beyond what chance explains, widens what is
+said from then on.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tailgate.calibration import Calibration
-from tailgate.ledger import Histogram
+from tailgate.ledger import Histogram, Series
 from tailgate.observation import Expected, Observation, Verdict
 
 STRETCH_S: Final = 60.0
@@ -73,7 +74,7 @@ class Reconciled:
 
 @dataclass(slots=True)
 class PastError:
-    """How far off the expectations of one model version were, minute by minute.
+    """How far off expectations were, minute by minute: those of a model version, or of one slice of it.
 
     Attributes:
         errors: The share that was expected less the share that came true, with the variance that explains itself.
@@ -107,14 +108,14 @@ class PastError:
 
 
 @dataclass(slots=True)
-class _Version:
+class _Learned:
     calibration: Calibration = field(default_factory=Calibration)
     past: PastError = field(default_factory=PastError)
     open: dict[int, Reconciled] = field(default_factory=dict)
 
 
 class Expectations:
-    """Of every model version that answers."""
+    """Of every model version that answers, and of its slices."""
 
     def __init__(self, wait_s: float) -> None:
         """Expect nothing.
@@ -123,22 +124,22 @@ class Expectations:
             wait_s: How long labels are waited for: older stretches are complete.
         """
         self._wait_s = wait_s
-        self._versions: dict[tuple[str, str], _Version] = {}
+        self._versions: dict[tuple[str, str], _Learned] = {}
+        self._slices: dict[Series, _Learned] = {}
 
-    def expect(self, model: str, version: str, confidence: float, stands_for: int) -> Expected:
+    def expect(self, series: Series, confidence: float, stands_for: int) -> Expected:
         """What is to be expected of an answer that has just come, before anything is known of its label.
 
         Args:
-            model: That answered.
-            version: Of it.
+            series: The model and version that answered, and the request's slice.
             confidence: The answer's, 0 to 1, or `NO_CONFIDENCE`.
             stands_for: How many answers it was chosen from.
         """
-        known = self._versions.get((model, version))
-        probability = None if known is None else known.calibration.probability(confidence)
-        if known is None or probability is None:
-            return Expected(confidence, stands_for)
-        return Expected(confidence, stands_for, probability.right, probability.spread, known.past.beyond)
+        for known in (self._slices.get(series), self._versions.get(series[:2])):
+            probability = None if known is None else known.calibration.probability(confidence)
+            if known is not None and probability is not None:
+                return Expected(confidence, stands_for, probability.right, probability.spread, known.past.beyond)
+        return Expected(confidence, stands_for)
 
     def judge(self, observation: Observation, weight: float = 1.0) -> None:
         """The label of a request is known and settled.
@@ -150,27 +151,31 @@ class Expectations:
         expected = observation.expected
         if expected is None:
             return
-        of = self._versions.setdefault((observation.model, observation.version), _Version())
+        series = (observation.model, observation.version, observation.slice)
         right, weight = observation.verdict is _RIGHT, weight * expected.stands_for
-        of.calibration.learn(expected.confidence, right=right, weight=weight)
-        if expected.right is not None:
-            number = int(observation.arrival_unix_s // STRETCH_S)
-            stretch = of.open.setdefault(number, Reconciled())
-            stretch.add(expected.right, expected.spread, right=right, weight=weight)
+        number = int(observation.arrival_unix_s // STRETCH_S)
+        for of in (
+            self._versions.setdefault(series[:2], _Learned()),
+            self._slices.setdefault(series, _Learned()),
+        ):
+            of.calibration.learn(expected.confidence, right=right, weight=weight)
+            if expected.right is not None:
+                stretch = of.open.setdefault(number, Reconciled())
+                stretch.add(expected.right, expected.spread, right=right, weight=weight)
 
     def advance(self, now_unix_s: float) -> None:
         """Time went on; to be called about once a second."""
         oldest = int((now_unix_s - self._wait_s) // STRETCH_S)
-        for of in self._versions.values():
+        for of in (*self._versions.values(), *self._slices.values()):
             of.calibration.fit()
             for number in sorted(number for number in of.open if number < oldest):
                 of.past.add(of.open.pop(number))
 
-    def past(self, model: str, version: str) -> PastError | None:
-        """How wrong they were; None while no label has come."""
-        of = self._versions.get((model, version))
+    def past(self, series: Series) -> PastError | None:
+        """How wrong those of one slice were; None while no label has come."""
+        of = self._slices.get(series)
         return None if of is None else of.past
 
     def pasts(self) -> dict[tuple[str, str], PastError]:
-        """The same of every model and version that has labels."""
+        """How wrong those of every model version were that has labels, over its slices."""
         return {key: of.past for key, of in self._versions.items()}

@@ -102,9 +102,9 @@ class Monitor:
             self._series[key] = series
         return series
 
-    def expect(self, model: str, version: str, confidence: float, stands_for: int) -> Expected:
+    def expect(self, series: tuple[str, str, str], confidence: float, stands_for: int) -> Expected:
         """What is to be expected of an answer that has just come: see `Expectations.expect`."""
-        return self.expectations.expect(model, version, confidence, stands_for)
+        return self.expectations.expect(series, confidence, stands_for)
 
     def fall_due(self, model: str, version: str, slice_: str, arrival_unix_s: float) -> None:
         """The deadline of a request has passed while it goes on; `observe` is told when it ends, with `overdue` set."""
@@ -177,8 +177,7 @@ class Monitor:
             "window_s": self._window_s,
             "too_late": {"requests": too_late.requests, "labels": too_late.labels},
             "series": [
-                self._series[key].snapshot(*current, self.expectations.past(key[0], key[1]))
-                for key, current in running.items()
+                self._series[key].snapshot(*current, self.expectations.past(key)) for key, current in running.items()
             ],
             "total": self._total(running.values()),
         }

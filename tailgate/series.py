@@ -113,7 +113,7 @@ class Series:
         Args:
             from_unix_s: When the running estimate begins.
             now: Its counts.
-            past: How wrong its model version's expectations were, where labels have come.
+            past: How wrong its expectations were, where labels have come.
         """
         objective = self.objective
         return {

@@ -43,7 +43,7 @@ async def until_something_is_expected(running: RunningProxy) -> None:
 
 
 async def test_without_labels_quality_is_expected_to_be_what_it_was_with_labels(start_proxy: StartProxy) -> None:
-    running = await start_proxy()
+    running = await start_proxy(confidences=100_000)
     await teach(running, 2 * LEAST_LABELS)
     await until_something_is_expected(running)
     before = await counts(running)
@@ -59,7 +59,7 @@ async def test_without_labels_quality_is_expected_to_be_what_it_was_with_labels(
 
 
 async def test_a_late_answer_is_not_expected_to_be_right_in_time(start_proxy: StartProxy) -> None:
-    running = await start_proxy(mode="observe", deadline="50ms")
+    running = await start_proxy(mode="observe", deadline="50ms", confidences=100_000)
     await teach(running, LEAST_LABELS)
     await until_something_is_expected(running)
     before = await counts(running)

@@ -22,8 +22,8 @@ _OUTCOME: Final = OUTCOME.encode()
 _OUTCOME_FIELD: Final = {outcome: (_OUTCOME, outcome.label.encode()) for outcome in Outcome}
 _OK: Final = Outcome.OK
 
-Expect = Callable[[str, str, float, int], Expected]
-"""What is to be expected of an answer of this model and version, this sure of itself, chosen from so many."""
+Expect = Callable[[tuple[str, str, str], float, int], Expected]
+"""What is to be expected of an answer of this model, version and slice, this sure of itself, chosen from so many."""
 
 FallDue = Callable[[str, str, str, float], None]
 """The deadline of a request of this model, version and slice, which arrived then, has passed while it goes on."""
@@ -99,7 +99,7 @@ class Observe:
             label=exchange.label,
             status=reply.status,
             slice=exchange.slice,
-            expected=self._expected(model, version, reply),
+            expected=self._expected((model, version, exchange.slice), reply),
             overdue=overdue,
         )
         if ending is Ending.ANSWERED:
@@ -112,10 +112,10 @@ class Observe:
             sink(observation)
         return mark(exchange, reply, outcome)
 
-    def _expected(self, model: str, version: str, reply: Reply) -> Expected | None:
+    def _expected(self, series: tuple[str, str, str], reply: Reply) -> Expected | None:
         if not reply.stands_for or self._expect is None:
             return None
-        return self._expect(model, version, reply.confidence, reply.stands_for)
+        return self._expect(series, reply.confidence, reply.stands_for)
 
     def _fall_due(self, exchange: Exchange, model: str, version: str) -> None:
         if not exchange.due:
