@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 
 def wilson_upper(share: float, n: float, z: float) -> float:
@@ -20,11 +21,20 @@ def wilson_lower(share: float, n: float, z: float) -> float:
     return 1 - wilson_upper(1 - share, n, z)
 
 
-def two_shares_z(first: float, first_n: float, second: float, second_n: float) -> float:
-    """The z statistic of two observed shares, pooled.
+def stratified_z(strata: Iterable[tuple[float, float, float, float]]) -> float:
+    """By how many standard deviations a first group's successes differ from a second's, stratum by stratum (Mantel and
+    Haenszel, 1959, without correction for continuity).
 
-    >>> round(two_shares_z(0.4, 100, 0.6, 100), 3)
-    -2.828
+    Args:
+        strata: Of each, the first group's share and n, the second's share and n; together at least 2.
+
+    >>> round(stratified_z([(0.4, 100, 0.6, 100)]), 3)
+    -2.821
     """
-    pooled = (first * first_n + second * second_n) / (first_n + second_n)
-    return (first - second) / math.sqrt(pooled * (1 - pooled) * (1 / first_n + 1 / second_n))
+    excess = variance = 0.0
+    for first, first_n, second, second_n in strata:
+        n = first_n + second_n
+        pooled = (first * first_n + second * second_n) / n
+        excess += first_n * (first - pooled)
+        variance += first_n * second_n * pooled * (1 - pooled) / (n - 1)
+    return excess / math.sqrt(variance)

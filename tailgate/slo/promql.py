@@ -16,6 +16,10 @@ PAGE_Z = 3.9
 """Bounds that wake people: once in 20,000."""
 
 
+SERIES = "model, version, slice"
+"""The finest that is counted."""
+
+
 @dataclass(frozen=True)
 class Count:
     """Something that is counted.

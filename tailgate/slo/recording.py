@@ -7,6 +7,7 @@ labels are never divided by requests that came meanwhile.
 
 from __future__ import annotations
 
+from tailgate.slo.canary import canary
 from tailgate.slo.config import SloConfig
 from tailgate.slo.promql import (
     ENDED,
@@ -15,8 +16,8 @@ from tailgate.slo.promql import (
     LABELLED,
     PAGE_Z,
     REQUESTS,
-    RIGHT_IN_TIME,
     RIGHT_WEIGHT,
+    SERIES,
     TICKET_Z,
     Count,
     least,
@@ -27,7 +28,6 @@ from tailgate.slo.rules import Group, Recording
 from tailgate.slo.spans import Span, Spans, promql
 
 COUNTS = (REQUESTS, IN_TIME, LABELLED, IN_TIME_WEIGHT, RIGHT_WEIGHT)
-SERIES = "model, version, slice"
 FAST_BURN, SLOW_BURN = 14.4, 6.0
 """Times the budget's even spending: the SRE workbook's, for objectives so high that spending can be that fast."""
 FAST_SHARE, SLOW_SHARE = 0.75, 0.95
@@ -48,7 +48,7 @@ def recording(config: SloConfig) -> tuple[Group, ...]:
             _budget(config.period_days),
             "What is left to spend, and how fast is too fast.",
         ),
-        Group("tailgate-canary", spans.window.name, _canary(spans), "Canary against stable, slice by slice."),
+        Group("tailgate-canary", spans.window.name, canary(spans), "Canary against stable, slice by slice."),
     )
 
 
@@ -253,49 +253,5 @@ def _budget(period_days: int) -> tuple[Recording, ...]:
             "model:tailgate_slow_burn:ratio",
             level(SLOW_BURN, SLOW_SHARE),
             f"The same for {SLOW_BURN:g} times, or {SLOW_SHARE} of the objective.",
-        ),
-    )
-
-
-def _canary(spans: Spans) -> tuple[Recording, ...]:
-    span = spans.hour
-    level = "model_slice_role"
-    pairs = (("tca", RIGHT_IN_TIME, LABELLED), ("in_time", IN_TIME, REQUESTS))
-    return (
-        *(
-            Recording(
-                f"{level}:tailgate_{count.name}:rate{span.name}",
-                f"sum by (model, slice, role) (\n"
-                f"  {count.rate(SERIES, span)}\n"
-                "  * on (model, version) group_left (role)\n"
-                "  topk by (model, version) (1, max by (model, version, role) (tailgate_model_info))\n"
-                ")",
-                "While replicas disagree about a version's role, one of the roles is taken." if first else "",
-            )
-            for first, count in ((count is REQUESTS, count) for count in (REQUESTS, IN_TIME, LABELLED, RIGHT_IN_TIME))
-        ),
-        *(rule for name, part, whole in pairs for rule in _difference(level, name, part, whole, span)),
-    )
-
-
-def _difference(level: str, name: str, part: Count, whole: Count, span: Span) -> tuple[Recording, ...]:
-    share = f"{level}:tailgate_{name}:ratio_rate{span.name}"
-    pooled = f"model_slice:tailgate_pooled_{name}:ratio_rate{span.name}"
-    good, all_ = (f"{level}:tailgate_{count.name}:rate{span.name}" for count in (part, whole))
-    z = "canary_z" if name == "tca" else f"canary_{name}_z"
-    return (
-        Recording(share, ratio(good, all_)),
-        Recording(pooled, f"sum by (model, slice) ({good}) / (sum by (model, slice) ({all_}) > 0)"),
-        Recording(
-            f"model_slice:tailgate_{z}:{span.name}",
-            f'({share}{{role="canary"}} - ignoring (role) {share}{{role="stable"}})\n'
-            "/ sqrt(\n"
-            f"  ({pooled} * (1 - {pooled}) > 0)\n"
-            "  * (\n"
-            f'    1 / ({all_}{{role="canary"}} * {span.seconds:g})\n'
-            f'    + ignoring (role) 1 / ({all_}{{role="stable"}} * {span.seconds:g})\n'
-            "  )\n"
-            ")",
-            "Standard deviations by which the canary differs from stable (two shares, pooled); below 0 it is worse.",
         ),
     )

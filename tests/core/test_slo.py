@@ -16,7 +16,7 @@ from scipy import stats
 
 from tailgate.config import read_config
 from tailgate.errors import ConfigError, UsageError
-from tailgate.slo.bounds import two_shares_z, wilson_lower, wilson_upper
+from tailgate.slo.bounds import stratified_z, wilson_lower, wilson_upper
 from tailgate.slo.command import COMMAND
 from tailgate.slo.config import SloConfig, openslo_name
 from tailgate.slo.generate import generate
@@ -78,11 +78,24 @@ def test_wilsons_bounds_are_scipys(n: int, share: float, z: float) -> None:
     assert math.isclose(wilson_lower(k / n, n, z), expected.low, abs_tol=1e-9) or k == 0
 
 
-@given(st.integers(1, 500), st.integers(1, 500), st.integers(1, 500), st.integers(1, 500))
-def test_the_z_of_two_shares_is_the_root_of_pearsons_chi_square(a: int, b: int, c: int, d: int) -> None:
-    z = two_shares_z(a / (a + b), a + b, c / (c + d), c + d)
+counts = st.integers(1, 500)
+
+
+@given(counts, counts, counts, counts)
+def test_the_z_of_one_stratum_is_the_root_of_pearsons_chi_square(a: int, b: int, c: int, d: int) -> None:
+    z = stratified_z([(a / (a + b), a + b, c / (c + d), c + d)])
     expected = float(np.asarray(stats.chi2_contingency(np.array([[a, b], [c, d]]), correction=False)[0]))
-    assert math.isclose(z * z, expected, rel_tol=1e-6, abs_tol=1e-9)
+    n = a + b + c + d  # Pearson divides by n where the exact variance has n - 1
+    assert math.isclose(z * z, expected * (n - 1) / n, rel_tol=1e-6, abs_tol=1e-9)
+
+
+@given(st.lists(st.tuples(counts, counts, counts, counts), min_size=1, max_size=9))
+def test_the_z_of_strata_is_what_shuffling_within_each_would_scatter_by(tables: list[tuple[int, ...]]) -> None:
+    shuffled = [stats.hypergeom(sum(table), table[0] + table[2], table[0] + table[1]) for table in tables]
+    excess = sum(table[0] - one.mean() for table, one in zip(tables, shuffled, strict=True))
+    expected = excess / math.sqrt(sum(one.var() for one in shuffled))
+    z = stratified_z((a / (a + b), a + b, c / (c + d), c + d) for a, b, c, d in tables)
+    assert math.isclose(z, expected, rel_tol=1e-6, abs_tol=1e-6)
 
 
 def played(text: str) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tailgate.slo.bounds import two_shares_z
+from tailgate.slo.bounds import stratified_z
 from tailgate.slo.unit_tests.bench import Bench
 from tailgate.slo.unit_tests.shapes import Check, Firing, Scenario, TestFile, Value
 from tailgate.slo.unit_tests.traffic import Phase, level, traffic
@@ -20,7 +20,7 @@ def canary(bench: Bench) -> TestFile:
         return {f"tailgate_model_info{{{labels}}}": level(bench.clock, [(66, 1.0)])}
 
     def z(share: float, rate: float, other: float, other_rate: float) -> float:
-        return two_shares_z(share, bench.n(rate, 60), other, bench.n(other_rate, 60))
+        return stratified_z([(share, bench.n(rate, 1), other, bench.n(other_rate, 1))] * 60)
 
     tca = Firing(
         bench.find(name, "page", measure="tca"),
@@ -34,6 +34,10 @@ def canary(bench: Bench) -> TestFile:
     )
     recorded = f"model_slice:tailgate_canary_z:{hour.name}"
     clock = bench.clock
+
+    def fares(*phases: tuple[float, float, float]) -> list[Phase]:
+        return [Phase(windows, rate=rate, in_time=in_time) for windows, rate, in_time in phases]
+
     return TestFile(
         name,
         "The canary is worse than stable.",
@@ -70,6 +74,16 @@ def canary(bench: Bench) -> TestFile:
                 },
                 (Check(name, 10), Check(name, 28)),
                 (Value(f"count(model_slice_role:tailgate_requests:rate{hour.name}) > bool 0", 28, (({}, 1.0),)),),
+            ),
+            Scenario(
+                "a canary that came just before a bad time is silent, for it fares as stable does",
+                {
+                    **info("1", "stable"),
+                    **info("2", "canary"),
+                    **traffic(clock, fares((55, 20.0, 0.97), (11, 20.0, 0.4))),
+                    **traffic(clock, fares((50, 0.0, 0.97), (5, 2.0, 0.97), (11, 2.0, 0.4)), version="2"),
+                },
+                (Check(name, 58), Check(name, 61), Check(name, 65)),
             ),
             Scenario(
                 "some wrong answers of a canary that has had twenty requests are silent",
