@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from bench._prometheus import Prometheus, backfill, read_rules, record
 from tailgate_dashboards.recorded import (
     BAD_WINDOW,
     CANARY_Z,
@@ -27,7 +28,6 @@ from tailgate_dashboards.recorded import (
 )
 from verify import history
 from verify.asking import Shown, answers, beside
-from verify.prometheus import Prometheus, backfill, record
 from verify.render import bundle, draw
 from verify.schema import mistakes
 from verify.scraped import openmetrics
@@ -66,7 +66,8 @@ def main() -> int:
         backfill(openmetrics(requests), data)
         print("evaluating the recording rules over it ...")
         rules = sorted((GRAFANA.parent / "prometheus" / "rules").glob("*.yml"))
-        record(rules, RECORDED, data, history.START_S, history.END_S)
+        recordings, _ = read_rules(rules, options.work)
+        record(recordings, RECORDED, data, history.START_S, history.END_S)
     shown = Shown(history.START_S, history.END_S, {})
     pages = [json.loads(path.read_text()) for path in sorted((GRAFANA / "dashboards").glob("*.json"))]
     empty: list[str] = []

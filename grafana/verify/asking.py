@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from verify.prometheus import Prometheus
+from bench._prometheus import Prometheus
 
 SCRAPE_S = 15.0
 PIXELS = 700
