@@ -7,8 +7,8 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard
 
 from tailgate_dashboards.marks import Panel
-from tailgate_dashboards.panels import DATASOURCE
 from tailgate_dashboards.queries import MODELS
+from tailgate_dashboards.targets import DATASOURCE
 
 TAG = "tailgate"
 RUNBOOKS = "docs/runbooks"

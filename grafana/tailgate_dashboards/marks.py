@@ -65,6 +65,23 @@ def dotted(panel: timeseries.Panel, expression: str) -> None:
     )
 
 
+def unmeasured(panel: timeseries.Panel, expression: str, ends: str) -> None:
+    """Draw the series whose names match as what is not measured: dashed, the ends of its interval thin and unlisted."""
+    shade = option("color", {"mode": "fixed", "fixedColor": "#0072B2"})
+    panel.override_by_regexp(
+        expression,
+        [shade, option("custom.lineStyle", {"fill": "dash", "dash": [4, 4]}), option("custom.lineWidth", 2)],
+    )
+    panel.override_by_regexp(
+        ends,
+        [
+            shade,
+            option("custom.lineStyle", {"fill": "dot", "dash": [1, 3]}),
+            option("custom.hideFrom", {"legend": True, "tooltip": False, "viz": False}),
+        ],
+    )
+
+
 def link(panel: Panel, *links: tuple[str, str]) -> None:
     """Lead on from a panel: titles and addresses."""
     panel.links([build.DashboardLink(title).type(dashboard.DashboardLinkType.LINK).url(url) for title, url in links])

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as build
 
+from tailgate_dashboards import expected as e
 from tailgate_dashboards import queries as q
 from tailgate_dashboards.frame import frame, link_to, runbook, section
-from tailgate_dashboards.marks import bound, colour, link, volume
+from tailgate_dashboards.labels import expectations, labels_known
+from tailgate_dashboards.marks import bound, colour, link, unmeasured, volume
 from tailgate_dashboards.outcomes import CAUSE_COLOURS, OUTCOME_COLOURS
-from tailgate_dashboards.panels import AMBER, GREEN, RED, Column, Query, bars, figure, graph, rows
+from tailgate_dashboards.panels import AMBER, GREEN, RED, bars, figure, graph
 from tailgate_dashboards.recorded import BAD_WINDOW, WINDOW_TCA, recorded
+from tailgate_dashboards.tables import Column, rows
+from tailgate_dashboards.targets import Query
 
 UID = "tailgate-overview"
 _AGAINST_ZERO = ((None, RED), (0.0, GREEN))
@@ -29,7 +33,8 @@ def dashboard() -> build.Dashboard:
     _course(page)
     _who(page)
     _outcomes(page)
-    _labels(page)
+    labels_known(page)
+    expectations(page)
     return page
 
 
@@ -134,10 +139,14 @@ def _ever(page: build.Dashboard) -> None:
 def _course(page: build.Dashboard) -> None:
     accuracy = graph(
         "Time-critical accuracy against its objective",
-        f"{_DEFINED}Each point is a minute or, in long ranges, a step. Grey ground: requests each second, at the "
-        "right.",
+        f"{_DEFINED}Each point is a minute or, in long ranges, a step. Blue and dashed, with the ends of its 95 % "
+        "interval: what is expected from the model's own confidence, where no label is known; it can not see a change "
+        "that leaves confidences as they are. Grey ground: requests each second, at the right.",
         "percentunit",
         Query(q.tca(q.MODEL, q.RATE), "{{model}}"),
+        Query(e.expected(q.MODEL, q.RATE), "expected {{model}}"),
+        Query(e.expected_end("-", q.MODEL, q.RATE), "lower end of expected {{model}}"),
+        Query(e.expected_end("+", q.MODEL, q.RATE), "upper end of expected {{model}}"),
         Query(q.objective(), "objective {{model}}"),
         Query(q.requests((), q.RATE), "requests"),
         high=1.0,
@@ -145,6 +154,7 @@ def _course(page: build.Dashboard) -> None:
     )
     volume(accuracy, "requests")
     bound(accuracy, "/^objective /", "#8E8E8E")
+    unmeasured(accuracy, "/^expected /", "/^(lower|upper) end of expected /")
     lost = graph(
         "Where the rest goes",
         "What time-critical accuracy lacks to 100 %, by cause; the parts add up to it. Wrong in time is the model's "
@@ -215,48 +225,3 @@ def _outcomes(page: build.Dashboard) -> None:
         colour(panel, OUTCOME_COLOURS)
         link(panel, ("Proxy and upstreams", link_to("tailgate-proxy")))
     section(page, "How requests end", (rate, 16, 10), (shares, 8, 10))
-
-
-def _labels(page: build.Dashboard) -> None:
-    known = graph(
-        "Labels: known share and accuracy",
-        "The share of requests whose label is known, and the accuracy of answers in time. Where labels are partial the "
-        "accuracy is weighted; where their share falls to nothing, time-critical accuracy is not known at all.",
-        "percentunit",
-        Query(q.label_coverage(q.MODEL, q.RATE), "known {{model}}"),
-        Query(q.accuracy_in_time(q.MODEL, q.RATE), "accuracy in time {{model}}"),
-        Query(q.labelled((), q.RATE), "labelled requests"),
-        high=1.0,
-    )
-    volume(known, "labelled requests")
-    came = graph(
-        "Labels received",
-        "By what became of them. Late: their request had been given up. Conflict: another label was kept. Unlabelled "
-        "are requests that were given up waiting, because they were too old or too many.",
-        "cps",
-        Query(f"sum by (result) (rate(tailgate_labels_total{{{q.REPLICAS}}}[{q.RATE}]))", "{{result}}"),
-        Query(
-            f"sum by (reason) (rate(tailgate_predictions_unlabelled_total{{{q.REPLICAS}}}[{q.RATE}]))",
-            "unlabelled: {{reason}}",
-        ),
-        low=0.0,
-        totals=(),
-    )
-    delay = graph(
-        "Label delay",
-        "From a request's arrival to its label, interpolated in the histogram's buckets.",
-        "s",
-        Query(q.quantile(0.5, "tailgate_label_delay_seconds", q.MODEL, q.RATE, q.MODELS), "median {{model}}"),
-        Query(q.quantile(0.99, "tailgate_label_delay_seconds", q.MODEL, q.RATE, q.MODELS), "99 % {{model}}"),
-    )
-    waiting = graph(
-        "Waiting for each other",
-        "Requests that wait for their label, and labels that wait for their request.",
-        "short",
-        Query(f"sum(tailgate_predictions_pending{{{q.REPLICAS}}})", "requests without label"),
-        Query(f"sum(tailgate_labels_pending{{{q.REPLICAS}}})", "labels without request"),
-        low=0.0,
-    )
-    for panel in (known, came, delay, waiting):
-        link(panel, ("Runbook: labels stale", runbook("TailgateLabelsStale")))
-    section(page, "Do we know?", (known, 12, 10), (came, 12, 10), (delay, 12, 8), (waiting, 12, 8))

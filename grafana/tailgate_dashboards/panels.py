@@ -6,37 +6,16 @@ Only kinds that Grafana ships as its own and whose parts can be drawn outside of
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
 
-from grafana_foundation_sdk.builders import bargauge, prometheus, stat, table, timeseries
+from grafana_foundation_sdk.builders import bargauge, stat, timeseries
 from grafana_foundation_sdk.builders import common as shared
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import common, dashboard
-from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from tailgate_dashboards.marks import option
+from tailgate_dashboards.targets import DATASOURCE, Query, transformation, with_queries
 
-DATASOURCE = dashboard.DataSourceRef(type_val="prometheus", uid="${datasource}")
 RED, AMBER, GREEN, NEUTRAL = "#D55E00", "#E69F00", "#009E73", "text"
-
-_Kind = TypeVar("_Kind", timeseries.Panel, stat.Panel, table.Panel, bargauge.Panel)
-
-
-@dataclass(frozen=True)
-class Query:
-    """One expression and what its series are called.
-
-    Attributes:
-        expr: PromQL.
-        legend: The series' name, with ``{{label}}`` for a label's value.
-        instant: Whether only the newest moment counts; a range that ends in old data never passes for now.
-    """
-
-    expr: str
-    legend: str = ""
-    instant: bool = False
-
 
 Steps = tuple[tuple[float | None, str], ...]
 """Colours from a value on, the first from minus infinity."""
@@ -103,7 +82,7 @@ def graph(
         panel.axis_soft_max(high)
     if decimals is not None:
         panel.decimals(decimals)
-    return _with_queries(panel, queries)
+    return with_queries(panel, queries)
 
 
 def figure(
@@ -153,7 +132,7 @@ def figure(
         panel.text(shared.VizTextDisplayOptions().value_size(size))
     if words:
         panel.mappings([_words(words)])
-    return _with_queries(panel, [Query(query.expr, query.legend, instant=True) for query in queries])
+    return with_queries(panel, [Query(query.expr, query.legend, instant=True) for query in queries])
 
 
 def bars(
@@ -197,119 +176,20 @@ def bars(
         panel.max(high)
     if name is None:
         panel.reduce_options(shared.ReduceDataOptions().calcs(["lastNotNull"]))
-        return _with_queries(panel, [Query(query.expr, query.legend, instant=True)])
+        return with_queries(panel, [Query(query.expr, query.legend, instant=True)])
     panel.override_by_name(name, [option("unit", name_unit)])
     panel.reduce_options(shared.ReduceDataOptions().values(True).calcs([]))  # noqa: FBT003  # the builder's signature
     panel.transformations(
         [
-            _transformation("convertFieldType", conversions=[{"targetField": name, "destinationType": "number"}]),
-            _transformation("sortBy", sort=[{"field": name, "desc": False}]),
-            _transformation("convertFieldType", conversions=[{"targetField": name, "destinationType": "string"}]),
-            _transformation(
+            transformation("convertFieldType", conversions=[{"targetField": name, "destinationType": "number"}]),
+            transformation("sortBy", sort=[{"field": name, "desc": False}]),
+            transformation("convertFieldType", conversions=[{"targetField": name, "destinationType": "string"}]),
+            transformation(
                 "organize", excludeByName={"Time": True}, indexByName={name: 0, "Value": 1}, renameByName={}
             ),
         ]
     )
-    return _with_queries(panel, [query], as_table=True)
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table: what is asked, its heading, its unit.
-
-    Attributes:
-        heading: Above it.
-        expr: PromQL; one row for each set of labels, the same labels in all columns.
-        unit: Grafana's id of the unit.
-        steps: Colours of the numbers, where they have any.
-        decimals: Digits behind the point.
-    """
-
-    heading: str
-    expr: str
-    unit: str
-    steps: Steps = ()
-    decimals: int | None = None
-
-
-def rows(
-    title: str,
-    about: str,
-    labels: Mapping[str, str],
-    columns: list[Column],
-    *,
-    sort: str | None = None,
-    nothing: str = "No data",
-    hidden: Iterable[str] = (),
-) -> table.Panel:
-    """A table of this moment: a row for each set of labels, a column for each query.
-
-    Args:
-        title: What is shown.
-        about: The description.
-        labels: Labels that are columns, and their headings.
-        columns: The numbers.
-        sort: The heading by which rows are sorted, the smallest first.
-        nothing: What stands there where there is no row.
-        hidden: Further labels, that are not shown.
-    """
-    panel = (
-        table.Panel()
-        .title(title)
-        .description(about)
-        .datasource(DATASOURCE)
-        .unit("short")
-        .no_value(nothing)
-        .align(common.FieldTextAlignment.AUTO)
-        .min_width(80)
-    )
-    values = [f"Value #{_ref(index)}" for index in range(len(columns))] if len(columns) > 1 else ["Value"]
-    order = [*labels, *values]
-    panel.transformations(
-        [
-            *([_transformation("merge")] if len(columns) > 1 else []),
-            _transformation(
-                "organize",
-                excludeByName=dict.fromkeys(["Time", *hidden], True),
-                indexByName={name: index for index, name in enumerate(order)},
-                renameByName={
-                    **labels,
-                    **{value: column.heading for value, column in zip(values, columns, strict=True)},
-                },
-            ),
-        ]
-    )
-    for column in columns:
-        properties = [option("unit", column.unit)]
-        if column.decimals is not None:
-            properties.append(option("decimals", column.decimals))
-        if column.steps:
-            steps = [{"color": colour, "value": value} for value, colour in column.steps]
-            properties.append(option("thresholds", {"mode": "absolute", "steps": steps}))
-            properties.append(option("custom.cellOptions", {"type": "color-text"}))
-            properties.append(option("color", {"mode": "thresholds"}))
-        panel.override_by_name(column.heading, properties)
-    if sort is not None:
-        panel.sort_by([shared.TableSortByFieldState().display_name(sort).desc(False)])  # noqa: FBT003  # as above
-    return _with_queries(panel, [Query(column.expr, instant=True) for column in columns], as_table=True)
-
-
-def _with_queries(panel: _Kind, queries: Iterable[Query], *, as_table: bool = False) -> _Kind:
-    for index, query in enumerate(queries):
-        target = prometheus.Dataquery().ref_id(_ref(index)).expr(query.expr).datasource(DATASOURCE)
-        target.format(PromQueryFormat.TABLE if as_table else PromQueryFormat.TIME_SERIES)
-        if query.legend:
-            target.legend_format(query.legend)
-        panel.with_target(target.instant() if query.instant else target.range())
-    return panel
-
-
-def _ref(index: int) -> str:
-    return chr(ord("A") + index)
-
-
-def _transformation(name: str, **options: object) -> dashboard.DataTransformerConfig:
-    return dashboard.DataTransformerConfig(id_val=name, options=options)
+    return with_queries(panel, [query], as_table=True)
 
 
 def _thresholds(steps: Steps) -> build.ThresholdsConfig:

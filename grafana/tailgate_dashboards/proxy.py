@@ -8,7 +8,9 @@ from tailgate_dashboards import queries as q
 from tailgate_dashboards.frame import frame, link_to, runbook, section
 from tailgate_dashboards.marks import bound, colour, link
 from tailgate_dashboards.outcomes import OUTCOME_COLOURS
-from tailgate_dashboards.panels import AMBER, GREEN, RED, Column, Query, figure, graph, rows
+from tailgate_dashboards.panels import AMBER, GREEN, RED, figure, graph
+from tailgate_dashboards.tables import Column, rows
+from tailgate_dashboards.targets import Query
 
 UID = "tailgate-proxy"
 _EXPIRY = f"(min by (role) (tailgate_tls_certificate_expiry_timestamp_seconds{{{q.REPLICAS}}}) - time()) / 86400"

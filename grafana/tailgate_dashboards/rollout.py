@@ -8,8 +8,10 @@ from tailgate_dashboards import queries as q
 from tailgate_dashboards.frame import frame, link_to, runbook, section
 from tailgate_dashboards.marks import bound, colour, link, volume
 from tailgate_dashboards.outcomes import CAUSE_COLOURS, ROLE_COLOURS
-from tailgate_dashboards.panels import GREEN, RED, Column, Query, figure, graph, rows
+from tailgate_dashboards.panels import GREEN, RED, figure, graph
 from tailgate_dashboards.recorded import CANARY_Z, recorded
+from tailgate_dashboards.tables import Column, rows
+from tailgate_dashboards.targets import Query
 
 UID = "tailgate-rollout"
 _ROLES = f"topk by (model, version) (1, max by (model, version, role) (tailgate_model_info{{{q.MODELS}}}))"
@@ -52,23 +54,17 @@ def _difference(window: str) -> str:
     return f"({_tca(window, slices, 'canary')}) - ({_tca(window, slices, 'stable')})"
 
 
-def _z(window: str) -> str:
-    """The difference in units of its standard error under the hypothesis that there is none (pooled)."""
-    slices = ("model", "slice")
-    n = {role: _labelled(window, slices, role) for role in ("canary", "stable")}
-    right = {role: _right(window, slices, role) for role in ("canary", "stable")}
-    pooled = f"(({right['canary']}) + ({right['stable']})) / (({n['canary']}) + ({n['stable']}))"
-    spread = f"({pooled}) * (1 - {pooled}) * (1 / ({n['canary']}) + 1 / ({n['stable']}))"
-    return f"({_difference(window)}) / sqrt(({spread}) > 0)"
+def _z() -> str:
+    return recorded(CANARY_Z, 'model=~"$model",slice=~"$slice"')
 
 
 def _verdict(page: build.Dashboard) -> None:
     table = rows(
         "Canary against stable, by slice, last hour",
         "Time-critical accuracy of labelled requests over the last hour, as the rules compare it, for the versions "
-        "that are canary and stable now. In a canary's first hour stable's figures reach back before it. z is the "
-        "difference in units of its own standard error: below -3.9 chance does not explain it (1 in 20,000). A rare "
-        "slice can be hurt badly while the whole hardly moves.",
+        "that are canary and stable now. In a canary's first hour stable's share reaches back before it; z does not, "
+        "for it compares minute by minute: by how many standard errors the canary differs, and below -3.9 chance does "
+        "not explain it (1 in 20,000). A rare slice can be hurt badly while the whole hardly moves.",
         {"model": "Model", "slice": "Slice"},
         [
             Column("Canary requests", _labelled(_HOUR, ("model", "slice"), "canary"), "locale", decimals=0),
@@ -76,7 +72,7 @@ def _verdict(page: build.Dashboard) -> None:
             Column("Canary", _tca(_HOUR, ("model", "slice"), "canary"), "percentunit", decimals=1),
             Column("Stable", _tca(_HOUR, ("model", "slice"), "stable"), "percentunit", decimals=1),
             Column("Difference", _difference(_HOUR), "percentunit", decimals=1),
-            Column("z", _z(_HOUR), "short", ((None, RED), (-_SURE, "text"), (_SURE, GREEN)), 1),
+            Column("z", _z(), "short", ((None, RED), (-_SURE, "text"), (_SURE, GREEN)), 1),
         ],
         sort="z",
         nothing="No canary",
@@ -129,10 +125,10 @@ def _course(page: build.Dashboard) -> None:
     bound(accuracy, "/^objective /", "#8E8E8E")
     z = graph(
         "z of the canary",
-        "The difference to stable over the last hour in units of its standard error, by slice, as the rules record it; "
-        "below -3.9 the alert fires. It is of all replicas.",
+        "By how many standard errors the canary differs from stable in the minutes of the last hour, by slice, as the "
+        "rules record it; below -3.9 the alert fires. It is of all replicas.",
         "short",
-        Query(recorded(CANARY_Z, 'model=~"$model",slice=~"$slice"'), "{{model}} {{slice}}"),
+        Query(_z(), "{{model}} {{slice}}"),
         Query(f"vector({-_SURE})", "alert below"),
         decimals=1,
     )

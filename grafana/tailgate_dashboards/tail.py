@@ -8,7 +8,7 @@ from tailgate_dashboards import queries as q
 from tailgate_dashboards.frame import frame, link_to, runbook, section
 from tailgate_dashboards.marks import bound, colour, dotted, link, volume
 from tailgate_dashboards.outcomes import CAUSE_COLOURS
-from tailgate_dashboards.panels import AMBER, GREEN, RED, Column, Query, bars, figure, graph, rows
+from tailgate_dashboards.panels import AMBER, GREEN, RED, bars, figure, graph
 from tailgate_dashboards.recorded import (
     BAD_WINDOW,
     OF_SLICES,
@@ -19,6 +19,8 @@ from tailgate_dashboards.recorded import (
     WINDOW_UPPER,
     recorded,
 )
+from tailgate_dashboards.tables import Column, rows
+from tailgate_dashboards.targets import Query
 
 UID = "tailgate-tail"
 _WINDOW, _UPPER = recorded(WINDOW_TCA), recorded(WINDOW_UPPER)

@@ -1,8 +1,9 @@
 """Six hours that never were: requests made from a seed, with known faults, as Prometheus would have scraped them.
 
 Two replicas, two versions (a canary from the fourth hour), two slices, a slow spell, a half-wrong spell, a restart, a
-spell in which requests are refused. Of the common slice every second request is labelled, of the rare one each; labels
-come some seconds later. What is true is counted from the requests themselves, never from what was scraped.
+spell in which requests are refused. Of the common slice every second request is labelled, of the rare one each, but for
+25 minutes in which no label ever comes; labels come some seconds later. What is true is counted from the requests
+themselves, never from what was scraped.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ VERSIONS, ROLES = ("7", "8"), ("stable", "canary")
 SLICES, RARE, LABELLED_SHARE = ("common", "rare"), 0.05, (0.5, 1.0)
 PER_SECOND = 40.0
 
+UNLABELLED = (0.5 * 3600, 25 * 60)
 SLOW = (1.5 * 3600, 7 * 60)
 RESTART = (2.5 * 3600, 30)  # of the second replica
 HALF_WRONG = (3.2 * 3600, 90)
@@ -49,6 +51,7 @@ class Requests:
         outcome: Number of the `Outcome`.
         right: Whether the answer is right; false where none was seen.
         labelled: Whether anybody ever says so.
+        confidence: How sure the answer is of itself, 0 to 1.
         delay_s: From the arrival to the label.
     """
 
@@ -60,6 +63,7 @@ class Requests:
     outcome: Ints
     right: Flags
     labelled: Flags
+    confidence: Floats
     delay_s: Floats
 
     @property
@@ -110,6 +114,9 @@ def simulate(seed: int = 7) -> Requests:
     accuracy[during(HALF_WRONG)] = 0.5
     accuracy[(version == 1) & (slice_ == 1)] = 0.62
     seen = np.isin(outcome, ANSWER_SEEN)
+    right = seen & (rng.random(n) < accuracy)
+    of_its_own = np.random.default_rng([seed, 1])
+    unsure = np.where(right, 0.5, 0.7) * np.exp(-of_its_own.gamma(np.where(right, 2.0, 1.2), np.where(right, 1.5, 0.7)))
     return Requests(
         arrival_s=arrival,
         latency_s=latency,
@@ -117,8 +124,9 @@ def simulate(seed: int = 7) -> Requests:
         version=version,
         slice=slice_,
         outcome=outcome,
-        right=seen & (rng.random(n) < accuracy),
-        labelled=rng.random(n) < np.asarray(LABELLED_SHARE)[slice_],
+        right=right,
+        labelled=(rng.random(n) < np.asarray(LABELLED_SHARE)[slice_]) & ~during(UNLABELLED),
+        confidence=1.0 - unsure,
         delay_s=latency + rng.exponential(3.0, n),
     )
 
@@ -129,7 +137,7 @@ def true_tca(requests: Requests, chosen: Flags) -> float:
 
 
 def windows(requests: Requests, length_s: float = 60.0, step_s: float = SCRAPE_S) -> Floats:
-    """Time-critical accuracy of each window, from what is known: its share in time times its labelled accuracy."""
+    """Time-critical accuracy of each window: its share in time times its labelled accuracy; NaN without labels."""
     ends = np.arange(length_s * 2, HOURS * 3600.0, step_s)
 
     def within(times: Floats, weights: Floats | None = None) -> Floats:
@@ -145,5 +153,7 @@ def windows(requests: Requests, length_s: float = 60.0, step_s: float = SCRAPE_S
         requests.weight[known],
         requests.right[known],
     )
-    accuracy = within(known_s, weight * right) / within(known_s, weight)
-    return within(end_s[requests.in_time]) / within(end_s) * accuracy
+    judged = within(known_s, weight)
+    accuracy = np.divide(within(known_s, weight * right), judged, out=np.full(len(ends), np.nan), where=judged > 0)
+    shares: Floats = within(end_s[requests.in_time]) / within(end_s) * accuracy
+    return shares

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator
 from itertools import product
 
 import numpy as np
-from prometheus_client.utils import floatToGoString
 
 from tailgate.ledger import latency_buckets_s
 from tailgate.outcome import ANSWER_SEEN, PROXY_OUTCOMES
+from verify.expected import expectations
 from verify.history import (
-    CANARY,
     DEADLINE_S,
     FLOOR,
     FULL,
@@ -19,23 +18,22 @@ from verify.history import (
     MODEL,
     OBJECTIVE,
     OFFSETS_S,
-    REPLICAS,
     RESTART,
     ROLES,
     SCRAPE_S,
-    SLICES,
     SLOW,
     START_S,
     VERSIONS,
     Flags,
     Floats,
-    Ints,
     Requests,
 )
+from verify.series import Lives, cumulative, groups, histogram, series, since_known, target
 
 RATIO_BOUNDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
 DELAY_BOUNDS_S = (1.0, 5.0, 15.0, 60.0, 300.0)
 LAG_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
+STAGE_BOUNDS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 def openmetrics(requests: Requests) -> Iterator[str]:
@@ -44,76 +42,37 @@ def openmetrics(requests: Requests) -> Iterator[str]:
         (0, np.arange(OFFSETS_S[0], HOURS * 3600.0, SCRAPE_S)),
         *((1, part) for part in _around(np.arange(OFFSETS_S[1], HOURS * 3600.0, SCRAPE_S), RESTART)),
     ]
-    for family in (_counts, _labels, _histograms, _gauges):
+    for family in (_counts, _labels, expectations, _histograms, _gauges):
         yield from family(requests, lives)
     yield "# EOF\n"
-
-
-Lives = list[tuple[int, Floats]]
-"""Each process's replica, and when it was scraped; its counters begin at zero."""
 
 
 def _around(scrapes: Floats, gap: tuple[float, float]) -> tuple[Floats, Floats]:
     return scrapes[scrapes < gap[0]], scrapes[scrapes >= sum(gap)]
 
 
-def _series(name: str, labels: dict[str, str], times_s: Floats, values: Floats | Ints) -> Iterator[str]:
-    inside = ",".join(f'{key}="{value}"' for key, value in labels.items() if value)
-    for time_s, value in zip(times_s, values.tolist(), strict=True):
-        yield f"{name}{{{inside}}} {value:.12g} {START_S + time_s:.3f}\n"
-
-
-def _target(replica: int) -> dict[str, str]:
-    return {"job": "tailgate", "instance": REPLICAS[replica]}
-
-
-def _known(version: int, scrapes: Floats) -> Floats:
-    """A version's series begin, at zero, two minutes before it gets requests."""
-    return scrapes if version == 0 else scrapes[scrapes >= CANARY[0] - 120]
-
-
-def _cumulative(events_s: Floats, scrapes: Floats, weights: Floats | None = None) -> Floats:
-    """How many events a process had counted at each scrape."""
-    order = np.argsort(events_s)
-    sums = np.concatenate([[0.0], np.cumsum(np.ones(len(events_s)) if weights is None else weights[order])])
-    born_s = scrapes[0] - SCRAPE_S
-    counted: Floats = sums[np.searchsorted(events_s[order], scrapes, side="right")]
-    counted -= sums[np.searchsorted(events_s[order], born_s, side="right")]
-    return counted
-
-
-def _groups(requests: Requests, lives: Lives) -> Iterator[tuple[dict[str, str], Floats, Flags]]:
-    """For each process, version and slice: labels, when it was scraped, and which requests are its."""
-    for (replica, scrapes), version, slice_ in product(lives, range(2), range(2)):
-        mine = (requests.replica == replica) & (requests.version == version) & (requests.slice == slice_)
-        names = {"model": MODEL, "version": VERSIONS[version], "slice": SLICES[slice_]}
-        known = _known(version, scrapes)
-        if len(known):
-            yield {**_target(replica), **names}, known, mine
-
-
 def _counts(requests: Requests, lives: Lives) -> Iterator[str]:
     yield "# TYPE tailgate_received counter\n"
     for replica, scrapes in lives:
         came = requests.arrival_s[requests.replica == replica]
-        yield from _series("tailgate_received_total", _target(replica), scrapes, _cumulative(came, scrapes))
+        yield from series("tailgate_received_total", target(replica), scrapes, cumulative(came, scrapes))
     yield "# TYPE tailgate_due_requests counter\n"
     end_s = requests.end_s
     due_s = np.minimum(end_s, requests.arrival_s + DEADLINE_S)
-    for labels, scrapes, mine in _groups(requests, lives):
-        yield from _series("tailgate_due_requests_total", labels, scrapes, _cumulative(due_s[mine], scrapes))
+    for labels, scrapes, mine in groups(requests, lives):
+        yield from series("tailgate_due_requests_total", labels, scrapes, cumulative(due_s[mine], scrapes))
     yield "# TYPE tailgate_requests counter\n"
-    for labels, scrapes, mine in _groups(requests, lives):
+    for labels, scrapes, mine in groups(requests, lives):
         for outcome in PROXY_OUTCOMES:
-            counted = _cumulative(end_s[mine & (requests.outcome == outcome)], scrapes)
-            yield from _series("tailgate_requests_total", {**labels, "outcome": outcome.label}, scrapes, counted)
+            counted = cumulative(end_s[mine & (requests.outcome == outcome)], scrapes)
+            yield from series("tailgate_requests_total", {**labels, "outcome": outcome.label}, scrapes, counted)
 
 
 def _labels(requests: Requests, lives: Lives) -> Iterator[str]:
     known_s = requests.arrival_s + requests.delay_s
     for name, weights in (("tailgate_labelled_requests", None), ("tailgate_labelled_weight", requests.weight)):
         yield f"# TYPE {name} counter\n"
-        for labels, scrapes, mine in _groups(requests, lives):
+        for labels, scrapes, mine in groups(requests, lives):
             for outcome in PROXY_OUTCOMES:
                 seen = outcome in ANSWER_SEEN
                 for verdict in ("right", "wrong", "unknown") if seen else ("unknown",):
@@ -121,29 +80,19 @@ def _labels(requests: Requests, lives: Lives) -> Iterator[str]:
                     if seen:
                         chosen &= (requests.right == (verdict == "right")) & (verdict != "unknown")
                     chosen_weights = None if weights is None else weights[chosen]
-                    values = _cumulative(known_s[chosen], scrapes, chosen_weights)
-                    yield from _series(
+                    values = cumulative(known_s[chosen], scrapes, chosen_weights)
+                    yield from series(
                         f"{name}_total", {**labels, "outcome": outcome.label, "verdict": verdict}, scrapes, values
                     )
     yield "# TYPE tailgate_labels counter\n"
     for replica, scrapes in lives:
         mine = requests.labelled & (requests.replica == replica)
         for result, every in (("joined", 1), ("duplicate", 500), ("late", 2000), ("unknown", 3000)):
-            values = _cumulative(known_s[mine][::every], scrapes)
-            yield from _series("tailgate_labels_total", {**_target(replica), "result": result}, scrapes, values)
+            values = cumulative(known_s[mine][::every], scrapes)
+            yield from series("tailgate_labels_total", {**target(replica), "result": result}, scrapes, values)
         for result in ("correction", "conflict", "rejected"):
-            labels = {**_target(replica), "result": result}
-            yield from _series("tailgate_labels_total", labels, scrapes, np.zeros(len(scrapes)))
-
-
-def _histogram(  # noqa: PLR0917  # its six callers read as a table
-    name: str, labels: dict[str, str], scrapes: Floats, bounds: tuple[float, ...], when_s: Floats, values: Floats
-) -> Iterator[str]:
-    for bound, le in zip((*bounds, np.inf), map(floatToGoString, (*bounds, np.inf)), strict=True):
-        counted = _cumulative(when_s[values <= bound], scrapes)
-        yield from _series(f"{name}_bucket", {**labels, "le": le}, scrapes, counted)
-    yield from _series(f"{name}_count", labels, scrapes, _cumulative(when_s, scrapes))
-    yield from _series(f"{name}_sum", labels, scrapes, _cumulative(when_s, scrapes, values))
+            labels = {**target(replica), "result": result}
+            yield from series("tailgate_labels_total", labels, scrapes, np.zeros(len(scrapes)))
 
 
 def _histograms(requests: Requests, lives: Lives) -> Iterator[str]:
@@ -157,13 +106,13 @@ def _histograms(requests: Requests, lives: Lives) -> Iterator[str]:
     )
     for name, edges, chosen, when_s, values in kinds:
         yield f"# TYPE {name} histogram\n"
-        for labels, scrapes, mine in _groups(requests, lives):
-            yield from _histogram(name, labels, scrapes, edges, when_s[mine & chosen], values[mine & chosen])
+        for labels, scrapes, mine in groups(requests, lives):
+            yield from histogram(name, labels, scrapes, edges, when_s[mine & chosen], values[mine & chosen])
     yield "# TYPE tailgate_label_delay_seconds histogram\n"
     for replica, scrapes in lives:
         mine = requests.labelled & (requests.replica == replica)
-        labels = {**_target(replica), "model": MODEL}
-        yield from _histogram(
+        labels = {**target(replica), "model": MODEL}
+        yield from histogram(
             "tailgate_label_delay_seconds", labels, scrapes, DELAY_BOUNDS_S, known_s[mine], requests.delay_s[mine]
         )
     rng = np.random.default_rng(11)
@@ -176,7 +125,17 @@ def _histograms(requests: Requests, lives: Lives) -> Iterator[str]:
             when_s = np.arange(0.0, HOURS * 3600.0, every_s)
             values = rng.lognormal(np.log(usual_s), 0.8, len(when_s))
             values[(when_s >= SLOW[0]) & (when_s < sum(SLOW))] *= 6
-            yield from _histogram(name, _target(replica), scrapes, edges, when_s, values)
+            yield from histogram(name, target(replica), scrapes, edges, when_s, values)
+    yield "# TYPE tailgate_stage_seconds histogram\n"
+    answered = np.flatnonzero(np.isin(requests.outcome, ANSWER_SEEN))
+    forward, reply = (rng.lognormal(np.log(usual_s), 0.5, len(answered)) for usual_s in (7e-5, 9e-5))
+    stages = {"forward": forward, "upstream": latency[answered] - forward - reply, "reply": reply}
+    for (replica, scrapes), (stage, values) in product(lives, stages.items()):
+        mine = requests.replica[answered] == replica
+        labels = {**target(replica), "stage": stage}
+        yield from histogram(
+            "tailgate_stage_seconds", labels, scrapes, STAGE_BOUNDS_S, end_s[answered][mine], values[mine]
+        )
 
 
 def _gauges(requests: Requests, lives: Lives) -> Iterator[str]:
@@ -214,18 +173,18 @@ def _gauges(requests: Requests, lives: Lives) -> Iterator[str]:
         yield f"# TYPE {name} gauge\n"
         for replica, scrapes in lives:
             for _, labels, values in (one for one in every if one[0] == name):
-                yield from _series(name, {**_target(replica), **labels}, scrapes, values(scrapes))
+                yield from series(name, {**target(replica), **labels}, scrapes, values(scrapes))
     yield "# TYPE tailgate_model_info gauge\n"
     for (replica, scrapes), version in product(lives, range(2)):
-        known = _known(version, scrapes)
+        known = since_known(version, scrapes)
         if len(known):
-            labels = {**_target(replica), **model, "version": VERSIONS[version], "role": ROLES[version]}
-            yield from _series("tailgate_model_info", labels, known, np.ones(len(known)))
+            labels = {**target(replica), **model, "version": VERSIONS[version], "role": ROLES[version]}
+            yield from series("tailgate_model_info", labels, known, np.ones(len(known)))
     yield "# TYPE tailgate_tls_certificate_expiry_timestamp_seconds gauge\n"
     for replica, scrapes in lives:
         expiry = START_S + 86400.0 * np.where(scrapes < 7200.0, 9.0, 90.0)
-        labels = {**_target(replica), "role": "server"}
-        yield from _series("tailgate_tls_certificate_expiry_timestamp_seconds", labels, scrapes, expiry)
+        labels = {**target(replica), "role": "server"}
+        yield from series("tailgate_tls_certificate_expiry_timestamp_seconds", labels, scrapes, expiry)
     yield from _other_counters(requests, lives)
     yield from _detector(requests, lives)
 
@@ -258,18 +217,18 @@ def _other_counters(requests: Requests, lives: Lives) -> Iterator[str]:
     for name, label, values in counters:
         yield f"# TYPE {name} counter\n"
         for (replica, scrapes), (value, events_s) in product(lives, values.items()):
-            labels = {**_target(replica), label: value}
-            yield from _series(f"{name}_total", labels, scrapes, _cumulative(events_s(replica), scrapes))
+            labels = {**target(replica), label: value}
+            yield from series(f"{name}_total", labels, scrapes, cumulative(events_s(replica), scrapes))
 
 
 def _detector(requests: Requests, lives: Lives) -> Iterator[str]:
     """Of the detector's shape, not its work: one bet against 0.95, which starts anew at an alarm."""
     threshold, baseline, bet = 1e6, OBJECTIVE, 0.5
     found: dict[str, list[str]] = {"statistic": [], "threshold": [], "alarms": []}
-    for labels, scrapes, mine in _groups(requests, lives):
+    for labels, scrapes, mine in groups(requests, lives):
         known_s = (requests.arrival_s + requests.delay_s)[mine & requests.labelled]
         good = (requests.right & requests.in_time)[mine & requests.labelled]
-        gained = _cumulative(known_s, scrapes, np.log1p(bet * (baseline - good)))
+        gained = cumulative(known_s, scrapes, np.log1p(bet * (baseline - good)))
         statistic, alarms, low = np.ones(len(scrapes)), np.zeros(len(scrapes)), 0.0
         for index, value in enumerate(gained):
             low = min(low, value)
@@ -283,7 +242,7 @@ def _detector(requests: Requests, lives: Lives) -> Iterator[str]:
             ("alarms", alarms),
         ):
             suffix = "_total" if name == "alarms" else ""
-            found[name] += _series(f"tailgate_detector_{name}{suffix}", labels, scrapes, values)
-    for name, lines in found.items():
+            found[name] += series(f"tailgate_detector_{name}{suffix}", labels, scrapes, values)
+    for name, history in found.items():
         yield f"# TYPE tailgate_detector_{name} {'counter' if name == 'alarms' else 'gauge'}\n"
-        yield from lines
+        yield from history

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from bench._prometheus import Prometheus
+from tailgate.outcome import ANSWER_SEEN
 from verify import history
 from verify.asking import Shown
+from verify.expected import LABEL_WAIT_S
 from verify.history import Requests
-from verify.prometheus import Prometheus
 
 
 def compare(server: Prometheus, requests: Requests, pages: list[dict[str, Any]], shown: Shown) -> list[str]:
@@ -25,6 +27,12 @@ def compare(server: Prometheus, requests: Requests, pages: list[dict[str, Any]],
 
     def tca(chosen: history.Flags) -> float:
         return history.true_tca(requests, chosen)
+
+    def came_true(chosen: history.Flags) -> float:
+        """Of the answers with labels, those of the last quarter of an hour excepted, whose minutes are not complete."""
+        answered = chosen & known & np.isin(requests.outcome, ANSWER_SEEN)
+        answered &= requests.arrival_s < history.HOURS * 3600 - LABEL_WAIT_S
+        return float(np.average(requests.right[answered], weights=requests.weight[answered]))
 
     def curve(bound_s: float) -> float:
         return float((requests.right & (requests.latency_s <= bound_s))[known].mean())
@@ -69,8 +77,12 @@ def compare(server: Prometheus, requests: Requests, pages: list[dict[str, Any]],
         ),
         ("Rollout", "Canary against stable, by slice, last hour", "F", {"slice": "rare"}, z(), 1.0),
         ("Rollout", "Traffic of the canary", "A", {}, 0.1, 0.02),
+        ("Overview", "Expectations against what came true", "C", {"version": "7"}, came_true(~canary), 0.001),
+        ("Overview", "Expectations against what came true", "C", {"version": "8"}, came_true(canary), 0.003),
+        ("Overview", "Expectations against what came true", "D", {"version": "7"}, 0.0, 0.001),
+        ("Overview", "Expectations against what came true", "D", {"version": "8"}, 0.0, 0.003),
     )
-    wrong = _adds_up(server, pages, shown)
+    wrong = [*_adds_up(server, pages, shown), *_while_missing(server, requests, pages, shown)]
     for page_name, title, ref, labels, truth, near in asked:
         page = next(page for page in pages if page["title"] == f"Tailgate / {page_name}")
         panel = next(panel for panel in page["panels"] if panel["title"] == title)
@@ -100,6 +112,38 @@ def _adds_up(server: Prometheus, pages: list[dict[str, Any]], shown: Shown) -> l
     for row, total in sums.items():
         print(f"{'ok   ' if abs(total - 1) < 1e-9 else 'WRONG'} {row}: accuracy and losses add up to {total:.12g}")
     return [f"WRONG {row}: {total}" for row, total in sums.items() if abs(total - 1) >= 1e-9]
+
+
+def _while_missing(server: Prometheus, requests: Requests, pages: list[dict[str, Any]], shown: Shown) -> list[str]:
+    """What the Overview's chart expects while no label is there: near the truth, and nothing where there are labels."""
+    page = next(page for page in pages if page["title"] == "Tailgate / Overview")
+    panel = next(panel for panel in page["panels"] if panel["title"] == "Time-critical accuracy against its objective")
+    measured, *expected = (
+        {
+            round(float(at_s) - shown.from_s): float(value)
+            for one in server.ask_range(shown.fill(target["expr"], 60.0), shown.from_s, shown.to_s, 60.0)
+            for at_s, value in one["values"]
+        }
+        for target in panel["targets"][:4]
+    )
+    middle, low, high = expected
+    from_s, to_s = history.UNLABELLED[0], sum(history.UNLABELLED)
+    inside = [at_s for at_s in middle if from_s + 120 <= at_s <= to_s]
+    truth = {
+        at_s: history.true_tca(requests, (requests.end_s > at_s - 75) & (requests.end_s <= at_s)) for at_s in inside
+    }
+    held = np.mean([low[at_s] <= truth[at_s] <= high[at_s] for at_s in inside])
+    mean, true = np.mean([middle[at_s] for at_s in inside]), np.mean(list(truth.values()))
+    lines = [
+        (len(inside) == 24, f"expected in {len(inside)} minutes without labels, of 24"),  # the first still get some
+        (abs(mean - true) <= 0.003, f"expected without labels: shown {mean:.5g}, true {true:.5g} (within 0.003)"),
+        (held >= 0.9, f"the truth lies within the interval in {held:.0%} of these minutes (at least 90 %)"),
+        (not middle.keys() & measured.keys(), "nothing is called expected where it is measured"),
+        (middle.keys() == low.keys() == high.keys(), "whatever is expected has its interval"),
+    ]
+    for good, line in lines:
+        print(f"{'ok   ' if good else 'WRONG'} Overview {line}")
+    return [f"WRONG Overview {line}" for good, line in lines if not good]
 
 
 def _labelled_a_window(requests: Requests) -> float:

@@ -1,7 +1,7 @@
 // One dashboard, drawn with Grafana's components from answers that are there already.
 // They are required, not imported: as modules they take some of their own dependencies for functions that are objects.
 const {
-  applyFieldOverrides, createTheme, dateTime, FieldColorModeId,
+  applyFieldOverrides, applyNullInsertThreshold, createTheme, dateTime, FieldColorModeId,
   getDisplayValueAlignmentFactors, getFieldDisplayValues, LoadingState,
   standardTransformers, standardTransformersRegistry, ThemeContext, transformDataFrame,
 } = require('@grafana/data');
@@ -53,6 +53,10 @@ function Nothing({ panel }) {
   return <div className="nothing">{panel.fieldConfig.defaults.noValue ?? 'No data'}</div>;
 }
 
+// What Grafana's own panel does before it draws: where a step has no value there is a gap, not a line across.
+const withGaps = (frame) =>
+  applyNullInsertThreshold({ frame, refFieldPseudoMin: range.from.valueOf(), refFieldPseudoMax: range.to.valueOf() });
+
 function Drawn({ panel, data, width, height }) {
   if (!data.length || data.every((frame) => !frame.length)) {
     return <Nothing panel={panel} />;
@@ -60,7 +64,7 @@ function Drawn({ panel, data, width, height }) {
   if (panel.type === 'timeseries') {
     return (
       <TimeSeries
-        frames={data} width={width} height={height} timeRange={range} timeZone="utc"
+        frames={data.map(withGaps)} width={width} height={height} timeRange={range} timeZone="utc"
         legend={{ ...panel.options.legend, showLegend: true }}
       />
     );

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -25,10 +26,15 @@ def wilson(right: int, labelled: int, z: float = 1.96) -> tuple[float, float]:
     return (middle - half) / (1 + spread), (middle + half) / (1 + spread)
 
 
+def wilson_around(share: float, answers: int = 1000) -> tuple[float, float]:
+    return wilson(round(share * answers), answers)
+
+
 def tally(windows: list[list[Any]]) -> Document:
     """Sums of windows, as the monitor reports the last minute and the last hour."""
     requests, in_time, labelled, right = (sum(window[place] for window in windows) for place in (1, 2, 3, 4))
     known = labelled > 0
+    expected = [window[7:10] for window in windows if window[7] is not None]
     lower, upper = wilson(right, labelled) if known else (None, None)
     return {
         "from_unix_s": windows[0][0] if windows else None,
@@ -39,10 +45,16 @@ def tally(windows: list[list[Any]]) -> Document:
         "tca": right / labelled if known else None,
         "lower": lower,
         "upper": upper,
-        "lost_to_lateness": sum(window[5] for window in windows) if known else None,
-        "lost_to_model": sum(window[6] for window in windows) if known else None,
+        "lost_to_lateness": sum(window[5] or 0 for window in windows) if known else None,
+        "lost_to_model": sum(window[6] or 0 for window in windows) if known else None,
         "in_time_share": in_time / requests if requests else None,
         "accuracy_in_time": right / in_time if known and in_time else None,
+        "expected": {
+            **{name: fmean(one[place] for one in expected) for place, name in enumerate(("tca", "lower", "upper"))},
+            "answers": in_time,
+        }
+        if expected
+        else None,
     }
 
 
@@ -55,6 +67,9 @@ class Scene:
     in_time: float = 0.97
     right: float = 0.96
     labelled: float = 1.0
+    labelled_minutes: int = 60
+    expected: float | None = None
+    past_error: Document | None = None
     minutes: int = 60
     slow_minute: int | None = 41
     hurt: int | None = None
@@ -69,7 +84,9 @@ class Scene:
     def document(self) -> Document:
         self.made += 1
         series = [
-            {"model": model, "version": version, "slice": part} | self._series(seed, (model, version, part))
+            {"model": model, "version": version, "slice": part}
+            | self._series(seed, (model, version, part))
+            | {"past_error": self.past_error}
             for seed, (model, version, part) in enumerate(self.models)
         ]
         return {
@@ -146,11 +163,15 @@ class Scene:
         slow = minute == self.slow_minute
         requests = times * round(self.per_minute * chance.uniform(0.85, 1.15))
         in_time = round(requests * min(1, self.in_time * chance.uniform(0.99, 1.01)) * (0.75 if slow else 1))
-        labelled = round(requests * self.labelled)
-        right = round(in_time * right_share * self.labelled)
-        late = round((requests - in_time) * right_share * self.labelled) if labelled else None
-        wrong = round(in_time * self.labelled) - right if labelled else None
-        return [first_s + MINUTE_S * minute, requests, in_time, labelled, right, late, wrong]
+        known = self.labelled if minute < self.labelled_minutes else 0.0
+        labelled = round(requests * known)
+        right = round(in_time * right_share * known)
+        late = round((requests - in_time) * right_share * known) if labelled else None
+        wrong = round(in_time * known) - right if labelled else None
+        counts = [first_s + MINUTE_S * minute, requests, in_time, labelled, right, late, wrong]
+        if self.expected is None:
+            return [*counts, None, None, None]
+        return [*counts, *(in_time / requests * share for share in (self.expected, *wilson_around(self.expected)))]
 
 
 class LiveServer:

@@ -22,8 +22,8 @@ export function percent(share) {
 
 /** A difference of shares in percentage points: "+1.3 points". */
 export function points(difference) {
-  const rounded = (100 * difference).toFixed(1);
-  return `${rounded === "-0.0" ? "0.0" : rounded.replace("-", "−")} points`;
+  const rounded = (100 * Math.abs(difference)).toFixed(1);
+  return `${difference < 0 && rounded !== "0.0" ? "−" : "+"}${rounded} points`;
 }
 
 /** "2.5 ms", "1.2 s": three digits that count. */

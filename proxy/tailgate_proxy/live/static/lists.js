@@ -1,6 +1,7 @@
 // What is listed below the charts: outcomes, the table of all series, alarms, the process.
 
 import { byId, element, keyed, setAttribute, setText, setVerdict } from "./dom.js";
+import { accuracyOf } from "./expected.js";
 import { ago, clockWithSeconds, count, duration, known, percent } from "./format.js";
 import { showStack } from "./parts.js";
 import { nameOf, verdictOf } from "./series.js";
@@ -80,12 +81,12 @@ export function showTable(all, chosen, choose) {
       else row.removeAttribute("aria-current");
       const [name, now, ...cells] = row.children;
       setText(name.firstChild, one.name);
-      setVerdict(now.firstChild, { kind: verdictOf(one).kind, word: one.now.requests ? percent(one.now.tca) : "–" });
+      setVerdict(now.firstChild, { kind: verdictOf(one).kind, word: one.now.requests ? accuracyOf(one.now) : "–" });
       setAttribute(now, "title", verdictOf(one).word);
       setText(now.lastChild, verdictOf(one).word);
       const texts = [
         one.now.requests ? percent(one.now.in_time_share) : "–",
-        one.hour.requests ? percent(one.hour.tca) : "–",
+        one.hour.requests ? accuracyOf(one.hour) : "–",
         known(one.worst.tca) ? percent(one.worst.tca) : "–",
         known(one.null.worst_median) ? percent(one.null.worst_median) : "–",
         count(one.now.requests),

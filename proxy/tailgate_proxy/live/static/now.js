@@ -1,6 +1,7 @@
 // The three figures on top: now, where it goes, the worst window; each with its uncertainty and its verdict.
 
 import { byId, element, keyed, setText, setVerdict, shape } from "./dom.js";
+import { expectedOf, onlyExpected, pastOf, rangeOf } from "./expected.js";
 import { clock, count, known, percent } from "./format.js";
 import { showLegend, showStack } from "./parts.js";
 import { hurtOf, partsOf, verdictOf, worstVerdictOf } from "./series.js";
@@ -15,12 +16,26 @@ export function showNow(series, all, windowS, choose) {
 
 function showMinute(series, windowS) {
   const { now, objective } = series;
-  setText(byId("now-value"), now.requests ? percent(now.tca) : "–");
+  showHeadline(now);
   setVerdict(byId("now-verdict"), verdictOf(series));
-  const interval = known(now.lower) ? `${percent(now.lower)} to ${percent(now.upper)} (95 % sure)` : "";
+  const bounds = onlyExpected(now) ? now.expected : now;
+  const interval = known(bounds.lower) ? `${rangeOf(bounds)} (95 % sure)` : "";
   const against = known(objective) ? `objective ${percent(objective)}` : "";
   setText(byId("now-interval"), [interval, against].filter(Boolean).join("; "));
   setText(byId("now-volume"), volumeOf(now, windowS));
+  setText(byId("now-past"), pastOf(series.past_error));
+}
+
+/** What is measured, with what had been expected small beside it; where nothing is measured, what is expected. */
+function showHeadline(now) {
+  const place = byId("now-value");
+  const [word, number] = place.children;
+  const unmeasured = onlyExpected(now);
+  place.classList.toggle("unmeasured", unmeasured);
+  setText(word, unmeasured ? "expected " : "");
+  setText(number, now.requests ? percent(unmeasured ? now.expected.tca : now.tca) : "–");
+  const beside = known(now.tca) && known(now.expected);
+  setText(byId("now-expected"), beside ? `${expectedOf(now)} (${rangeOf(now.expected)})` : "");
 }
 
 /** Whom a good total hides: those who are surely under, the worst of them by name. */
@@ -45,7 +60,8 @@ function showHurt(hurt, choose) {
 function volumeOf(now, windowS) {
   if (!now.requests) return "Figures appear as soon as requests have ended.";
   const span = windowS === 60 ? "the last minute" : `the last ${windowS} s`;
-  return `${count(now.requests)} requests in ${span}, ${percent(now.in_time_share)} in time; ${count(now.labelled)} labelled`;
+  const looked = onlyExpected(now) ? `, confidence of ${count(now.expected.answers)} looked at` : "";
+  return `${count(now.requests)} requests in ${span}, ${percent(now.in_time_share)} in time; ${count(now.labelled)} labelled${looked}`;
 }
 
 function showSplit({ now, hour }) {

@@ -2,6 +2,7 @@
 
 import { connect } from "./connection.js";
 import { byId, element, keyed, setText } from "./dom.js";
+import { accuracyOf } from "./expected.js";
 import { clockWithSeconds, percent } from "./format.js";
 import { showAlarms, showOutcomes, showProcess, showTable } from "./lists.js";
 import { showNow } from "./now.js";
@@ -39,7 +40,7 @@ function show() {
   showAlarms(series, alarms, nowS);
   showProcess(proxy);
   announce(series, alarms);
-  document.title = `${series.now.requests ? percent(series.now.tca) : "–"} · ${series.name} · Tailgate`;
+  document.title = `${series.now.requests ? accuracyOf(series.now) : "–"} · ${series.name} · Tailgate`;
 }
 
 function showChoice(all, series) {

@@ -84,6 +84,10 @@ const diagonal = (style, rising) => (ctx, size) => {
   ctx.stroke();
 };
 const PATTERNS = {
+  expected: (ctx, size) => {
+    ctx.globalAlpha = 0.45;
+    diagonal(colour("right"), true)(ctx, size);
+  },
   late: diagonal("#0006", false),
   open: diagonal("#fff8", true),
   wrong: (ctx, size) => {

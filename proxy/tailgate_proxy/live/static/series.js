@@ -1,6 +1,7 @@
 // What a series of the snapshot means: its name, how it stands against its objective, where its requests went.
 // Decides; draws nothing.
 
+import { onlyExpected } from "./expected.js";
 import { known } from "./format.js";
 
 const TOTAL = "";
@@ -25,7 +26,7 @@ export function nameOf({ model, version, slice }) {
 /** How the last minute stands: a kind (which gives shape and colour) and a word. */
 export function verdictOf({ now, hour, objective, floor }) {
   if (!now.requests) return { kind: "unknown", word: hour.requests ? "no traffic in the last minute" : "no traffic yet" };
-  if (!known(now.tca)) return { kind: "unknown", word: "no labels" };
+  if (!known(now.tca)) return { kind: "unknown", word: onlyExpected(now) ? "expected, no labels yet" : "no labels" };
   if (!known(objective)) return { kind: "unknown", word: "no objective" };
   if (known(floor) && known(now.upper) && now.upper < floor) return { kind: "floor", word: "surely under the floor" };
   if (known(now.upper) && now.upper < objective) return { kind: "under", word: "surely under its objective" };

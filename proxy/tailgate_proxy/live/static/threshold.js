@@ -164,7 +164,7 @@ function sentence(found) {
   }
   const beyond = known(unseenPast()) && found.seconds > unseenPast();
   const change = known(deadline) && found.seconds !== deadline ? found.tca - at(latency, placeOf(latency, deadline)).tca : null;
-  const against = known(change) ? `, ${change < 0 ? "" : "+"}${points(change)} against the deadline of ${duration(deadline)}` : "";
+  const against = known(change) ? `, ${points(change)} against the deadline of ${duration(deadline)}` : "";
   return [
     `At ${within}: `,
     `${beyond ? "at least " : about}${percent(found.tca)}`,

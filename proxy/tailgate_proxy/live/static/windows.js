@@ -1,10 +1,12 @@
 // The last hour by windows: their time-critical accuracy beside what chance alone makes of the worst, and their requests.
 
-import { byId, element, keyed, setText } from "./dom.js";
+import { byId, setText } from "./dom.js";
+import { expectedOf, onlyExpected, rangeOf } from "./expected.js";
 import { clock, count, known, percent } from "./format.js";
 import { showLegend } from "./parts.js";
 import { axis, colour, mark, patterned, plotIn, rule, shareAxis } from "./plot.js";
 import { PART_KEYS, partsOf } from "./series.js";
+import { showWindowTable } from "./windowtable.js";
 
 const AT_LEAST_S = 900;
 
@@ -14,11 +16,12 @@ let shown = null;
 let pointedAt = null;
 
 /** A window as the snapshot lists it, by names, with the estimates of `Counts` where all labels weigh the same. */
-function windowOf([from, requests, inTime, labelled, right, late, wrong]) {
+function windowOf([from, requests, inTime, labelled, right, late, wrong, expectedTca, lower, upper]) {
   const share = requests ? inTime / requests : null;
   const judged = right + (wrong ?? 0);
   const tca = judged ? (share * right) / judged : requests && !inTime ? 0 : null;
-  return { from, requests, labelled, in_time_share: share, tca, lost_to_lateness: late };
+  const expected = known(expectedTca) ? { tca: expectedTca, lower, upper } : null;
+  return { from, requests, labelled, in_time_share: share, tca, lost_to_lateness: late, expected };
 }
 
 /** Show a series. */
@@ -26,9 +29,11 @@ export function showWindows(series, windowS) {
   shown = { series, windowS, windows: series.recent.map(windowOf) };
   accuracy ??= accuracyPlot(byId("windows-plot"));
   losses ??= lossesPlot(byId("losses-plot"));
-  const from = shown.windows.map((one) => one.from);
-  accuracy.setData([from, shown.windows.map((one) => one.in_time_share), shown.windows.map((one) => one.tca)]);
-  losses.setData([from, shown.windows.map((one) => one.requests)]);
+  const each = (value) => shown.windows.map(value);
+  const from = each((one) => one.from);
+  const expected = each((one) => (onlyExpected(one) ? one.expected.tca : null));
+  accuracy.setData([from, each((one) => one.in_time_share), expected, each((one) => one.tca)]);
+  losses.setData([from, each((one) => one.requests)]);
   showLegends(series);
   showReadout();
   if (byId("table-of-windows").open) showTable();
@@ -54,17 +59,23 @@ function accuracyPlot(place) {
       series: [
         {},
         { stroke: () => colour("quiet"), width: 1.5, points: { show: false } },
+        {
+          stroke: () => colour("right"),
+          width: 1.5,
+          dash: [3, 4],
+          points: { show: true, size: 7, width: 1.5, fill: () => colour("card") },
+        },
         { stroke: () => colour("right"), width: 2.5, points: { size: 4, fill: () => colour("right") } },
       ],
-      hooks: { drawAxes: [drawChance], draw: [drawBounds], setCursor: [point] },
+      hooks: { drawAxes: [drawChance, drawExpected], draw: [drawBounds], setCursor: [point] },
     },
-    [[], [], []],
+    [[], [], [], []],
   );
 }
 
 function shareRange() {
   const { series, windows } = shown;
-  const values = windows.flatMap((one) => [one.tca, one.in_time_share]);
+  const values = windows.flatMap((one) => [onlyExpected(one) ? one.expected.lower : one.tca, one.in_time_share]);
   const low = Math.min(1, ...[...values, series.floor, series.objective, series.null.worst_p05].filter(known));
   return [Math.max(0, Math.floor(20 * (low - 0.02)) / 20), 1];
 }
@@ -82,6 +93,19 @@ function drawChance(plot) {
   const bottom = plot.valToPos(chance.worst_p05, "y", true);
   plot.ctx.fillStyle = colour("chance");
   plot.ctx.fillRect(plot.bbox.left, top, plot.bbox.width, Math.max(bottom - top, 2 * devicePixelRatio));
+}
+
+/** Between which values the accuracy of each window is expected that has no labels. */
+function drawExpected(plot) {
+  if (!shown) return;
+  plot.ctx.fillStyle = patterned(plot, "expected");
+  const at = (value, scale) => Math.round(plot.valToPos(value, scale, true));
+  for (const { from, expected } of shown.windows.filter(onlyExpected)) {
+    const left = at(from - shown.windowS / 2, "x");
+    const top = at(expected.upper, "y");
+    const height = Math.max(at(expected.lower, "y") - top, 1);
+    plot.ctx.fillRect(left, top, at(from + shown.windowS / 2, "x") - left, height);
+  }
 }
 
 function drawBounds(plot) {
@@ -147,15 +171,26 @@ function point(plot) {
 function showReadout() {
   const one = shown?.windows[pointedAt ?? -1] ?? shown?.windows.at(-1);
   const text = one
-    ? `${clock(one.from)}: ${percent(one.tca)} in time and right (${count(one.labelled)} labelled), ` +
-      `${percent(one.in_time_share)} in time, of ${count(one.requests)} requests`
+    ? `${clock(one.from)}: ${rightOf(one)}, ${percent(one.in_time_share)} in time, of ${count(one.requests)} requests`
     : "No window is complete yet.";
   setText(byId("windows-readout"), text);
+}
+
+function rightOf(one) {
+  if (onlyExpected(one)) return `${expectedOf(one)} in time and right (${rangeOf(one.expected)}; no labels yet)`;
+  const labelled = `${count(one.labelled)} labelled`;
+  return `${percent(one.tca)} in time and right (${[labelled, expectedOf(one)].filter(Boolean).join("; ")})`;
 }
 
 function showLegends(series) {
   const lines = [
     known(series.hour.tca) && { kind: "dash right", word: "time-critical accuracy" },
+    ...(shown.windows.some(onlyExpected)
+      ? [
+          { kind: "dash hollow", word: "expected, no labels yet" },
+          { kind: "swatch expected", word: "between which it is expected (95 % sure)" },
+        ]
+      : []),
     { kind: "dash share", word: "in time" },
     known(series.objective) && { kind: "dash objective", word: `objective ${percent(series.objective)}` },
     known(series.floor) && { kind: "dash floor", word: `floor of a window ${percent(series.floor)}` },
@@ -165,30 +200,14 @@ function showLegends(series) {
   ].filter(Boolean);
   showLegend(byId("windows-legend"), lines);
   const parts = partsOf(series.hour) ?? [];
+  const unjudged = known(series.hour.tca) && shown.windows.some((one) => one.requests && !known(one.tca));
+  const also = ({ key, word }) => (unjudged && key === "open" ? `${word}; or in time, not judged` : word);
   showLegend(byId("losses-legend"), [
-    ...parts.map(({ key, word }) => ({ kind: `swatch ${key}`, word })),
+    ...parts.map((part) => ({ kind: `swatch ${part.key}`, word: also(part) })),
     ...lines.filter((line) => line.kind === "ring").map(() => ({ kind: "dash floor", word: "the worst window" })),
   ]);
 }
 
-const HEADINGS = ["from", "requests", "in time", "labelled", "time-critical accuracy"];
+const showTable = () => shown && showWindowTable(byId("table-of-windows").querySelector(".scroll"), shown.windows);
 
-function showTable() {
-  const place = byId("table-of-windows").querySelector(".scroll");
-  if (!place.firstChild) {
-    const head = element("tr", {}, ...HEADINGS.map((heading) => element("th", { scope: "col" }, heading)));
-    place.append(element("table", {}, element("thead", {}, head), element("tbody")));
-  }
-  keyed(
-    place.querySelector("tbody"),
-    shown.windows.toReversed(),
-    (one) => String(one.from),
-    () => element("tr", {}, element("th", { scope: "row" }), ...HEADINGS.slice(1).map(() => element("td"))),
-    (row, one) =>
-      [clock(one.from), count(one.requests), percent(one.in_time_share), count(one.labelled), percent(one.tca)].forEach(
-        (text, place) => setText(row.children[place], text),
-      ),
-  );
-}
-
-byId("table-of-windows").addEventListener("toggle", () => shown && showTable());
+byId("table-of-windows").addEventListener("toggle", showTable);
