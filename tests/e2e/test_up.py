@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -45,14 +46,37 @@ def value(prometheus: str, query: str) -> float | None:
     return float(found[0]["value"][1]) if found else None
 
 
-def test_server_proxy_load_and_prometheus_come_up_and_are_gone_in_the_end(tmp_path: Path) -> None:
-    log = tmp_path / "said"
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the trained network lies."""
+    folder = tmp_path_factory.mktemp("cache")
+    command = ("tailgate", "train-digits", "--out", str(folder / "digits.safetensors"))
+    subprocess.run([sys.executable, "-m", *command], check=True, timeout=600)
+    return folder
+
+
+def start_up(folder: Path, cache: Path) -> tuple[subprocess.Popen[bytes], Path]:
+    """The command, and what it says."""
+    log = folder / "said"
     ports = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
-    command = (sys.executable, "-m", "tailgate", "up", *ports, "--out", str(tmp_path / "up"), "--rate", "50")
+    command = (sys.executable, "-m", "tailgate", "up", *ports, "--out", str(folder / "up"), "--rate", "50")
     with log.open("wb") as output:
-        up = subprocess.Popen(
-            [*command, "--deadline-ms", "500", "--cache", str(tmp_path / "cache")], stdout=output, stderr=output
-        )
+        up = subprocess.Popen([*command, "--deadline-ms", "500", "--cache", str(cache)], stdout=output, stderr=output)
+    return up, log
+
+
+def running(marked: str) -> dict[int, str]:
+    """Processes with this text in their environment, and their command lines."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if marked.encode() in (process / "environ").read_bytes():
+                found[int(process.name)] = (process / "cmdline").read_text().replace("\0", " ")
+    return found
+
+
+def test_server_proxy_load_and_prometheus_come_up_and_are_gone_in_the_end(tmp_path: Path, cache: Path) -> None:
+    up, log = start_up(tmp_path, cache)
     try:
         until(lambda: bool(re.search(r"Alertmanager +http", log.read_text())), True, 90)
         prometheus = re.search(r"Prometheus +(http\S+)/", log.read_text())
@@ -73,3 +97,18 @@ def test_server_proxy_load_and_prometheus_come_up_and_are_gone_in_the_end(tmp_pa
         up.wait(60)
     with pytest.raises(OSError, match="refused"):
         get(f"{prometheus[1]}/-/ready")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells processes that their parent is gone")
+def test_killed_it_leaves_nothing_running(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mark = f"started-by={tmp_path}"
+    monkeypatch.setenv("TAILGATE_TEST", mark)
+    up, log = start_up(tmp_path, cache)
+    try:
+        parts = ("tailgate server", "tailgate proxy", "tailgate load", "prometheus ", "alertmanager ")
+        until(lambda: [part for part in parts if not any(part in line for line in running(mark).values())], [], 300)
+        assert up.poll() is None, log.read_text()
+    finally:
+        up.kill()
+        up.wait(60)
+    until(lambda: running(mark), {}, 60)

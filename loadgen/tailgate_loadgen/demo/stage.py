@@ -1,4 +1,7 @@
-"""Processes of a demonstration: started on a processor of their own, waited for until they are ready, always ended."""
+"""Processes of a demonstration: started on a processor of their own, waited for until they are ready, always ended.
+
+They end with the command that started them even if that is killed, as far as the platform can do that: `tied`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from types import FrameType
 from typing import NoReturn
 
 from tailgate.errors import UsageError
+from tailgate_loadgen.demo.tied import tied
 
 READY_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 20.0
@@ -74,12 +78,12 @@ class Actor:
     def __init__(
         self, arguments: Sequence[str], log: Path, cpu: int | None = None, *, program: Sequence[str] = OURS
     ) -> None:
-        """Start it; what it says goes to `log`."""
+        """Start it, from the main thread; what it says goes to `log`."""
         self.name = f"tailgate {arguments[0]}" if program is OURS else Path(program[0]).name
         self._log = log
         with pinned(cpu), log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 — our own command, or one that the user has installed
-                [*program, *arguments], stdout=output, stderr=subprocess.STDOUT
+                tied([*program, *arguments]), stdout=output, stderr=subprocess.STDOUT
             )
 
     def wait_for(self, pattern: str) -> re.Match[str]:
