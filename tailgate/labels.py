@@ -17,15 +17,19 @@ that says something else a conflict, which changes nothing: what was judged neve
 Several requests may share an id, as the attempts of a client that retries do. They ask the same question, so a label is
 for all of them.
 
-At any instant: labels received = joined + duplicate + correction + conflict + late + unknown + rejected + pending.
+Where several processes serve, a label may be lent to one that has seen its request, as `visiting` decides. It is
+pending here until that one has it.
+
+At any instant: labels received = joined + duplicate + correction + conflict + late + unknown + rejected + handed over +
+pending.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import StrEnum, auto
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from tailgate.observation import Observation
 from tailgate.outcome import ANSWER_SEEN
@@ -49,6 +53,8 @@ class Result(StrEnum):
     """No request of this id was seen for as long as it waited."""
     REJECTED = auto()
     """It was malformed."""
+    HANDED_OVER = auto()
+    """Another process had seen its request, and has counted it as received, too."""
 
 
 class Given(StrEnum):
@@ -90,6 +96,16 @@ class Judged(NamedTuple):
     given: Label
 
 
+class Watcher(Protocol):
+    """Somebody who looks for the requests of labels elsewhere."""
+
+    def changed(self, name: str) -> None:
+        """A label of this id begins to wait, or ceases to."""
+
+    def seen(self, name: str) -> None:
+        """A request of this id has ended."""
+
+
 class _Settling(NamedTuple):
     observations: tuple[Observation, ...]
     label: Label
@@ -120,6 +136,7 @@ class LabelJoin:
     Attributes:
         results: Labels by what became of them.
         given_up: Requests that are no longer waited for, by reason.
+        watcher: Who looks elsewhere; None: nobody does.
     """
 
     def __init__(
@@ -151,13 +168,20 @@ class LabelJoin:
         self._known: dict[str, _Known] = {}
         self._orphans: dict[str, _Orphan] = {}
         self._gone: dict[str, float] = {}
+        self._lent = 0
+        self.watcher: Watcher | None = None
         self.results: Counter[Result] = Counter(dict.fromkeys(Result, 0))
         self.given_up: Counter[Given] = Counter(dict.fromkeys(Given, 0))
 
     @property
     def pending(self) -> int:
-        """Labels that wait for their request."""
-        return len(self._orphans)
+        """Labels that wait for their request, or to arrive where it is."""
+        return len(self._orphans) + self._lent
+
+    @property
+    def waiting(self) -> Collection[str]:
+        """Ids of the labels that wait for their request."""
+        return self._orphans.keys()
 
     @property
     def predictions_pending(self) -> int:
@@ -167,12 +191,18 @@ class LabelJoin:
     @property
     def received(self) -> int:
         """Labels that came, whatever became of them."""
-        return sum(self.results.values()) + len(self._orphans)
+        return sum(self.results.values()) + self.pending
+
+    def knows(self, name: str) -> bool:
+        """Whether a request of this id has ended here, as far as that is remembered."""
+        return name in self._waiting or name in self._settling or name in self._known or name in self._gone
 
     def observe(self, observation: Observation, now_unix_s: float) -> None:
         """A request has ended. One whose label came with it was judged by that; it is only remembered."""
         name = observation.request_id
         orphan = self._orphans.pop(name, None) if self._orphans else None
+        if orphan is not None:
+            self._changed(name)
         if observation.label != UNKNOWN_CLASS:
             if orphan is not None:
                 same = orphan.label.truth == observation.label
@@ -192,10 +222,14 @@ class LabelJoin:
             self._waiting[name] = _Waiting(observations, now_unix_s + self._wait_s)
             if len(self._waiting) > self._max_predictions:
                 self._give_up(Given.TOO_MANY, now_unix_s)
+        if self.watcher is not None:
+            self.watcher.seen(name)
 
     def label(self, label: Label, now_unix_s: float) -> Result | None:
         """A label has come; returns what became of it, or None if it waits."""
         result = self._place(label, now_unix_s)
+        if result is None:
+            result = self._keep_orphan(label, now_unix_s)
         if result is not None:
             self.results[result] += 1
         return result
@@ -203,6 +237,43 @@ class LabelJoin:
     def reject(self) -> None:
         """A label has come that was malformed."""
         self.results[Result.REJECTED] += 1
+
+    def lend(self, name: str) -> Label | None:
+        """The label that waits for this request, if one does; it waits no longer, and is somewhere between here and
+        another process until either `handed_over` or `given_back` is called.
+        """
+        orphan = self._orphans.pop(name, None)
+        if orphan is None:
+            return None
+        self._lent += 1
+        self._changed(name)
+        return orphan.label
+
+    def handed_over(self) -> None:
+        """Another process has a label that was lent, and has counted it."""
+        self._lent -= 1
+        self.results[Result.HANDED_OVER] += 1
+
+    def given_back(self, label: Label, now_unix_s: float) -> None:
+        """A label that was lent has come back. One that came after it meanwhile stands; the two count as ever."""
+        self._lent -= 1
+        name = label.request_id
+        later = self._orphans.get(name) or self._settling.get(name)
+        known = self._known.get(name)
+        if later is not None:
+            self.results[Result.DUPLICATE if later.label.truth == label.truth else Result.CORRECTION] += 1
+        elif known is not None:
+            self.results[Result.DUPLICATE if known.label.truth == label.truth else Result.CONFLICT] += 1
+        else:
+            self.label(label, now_unix_s)
+
+    def take(self, label: Label, now_unix_s: float) -> Result:
+        """A label has come from another process, because its request was seen here. If not even that is remembered, it
+        has been given up.
+        """
+        result = self._place(label, now_unix_s) or Result.LATE
+        self.results[result] += 1
+        return result
 
     def advance(self, now_unix_s: float) -> None:
         """Time has passed: to be called about once a second."""
@@ -229,6 +300,7 @@ class LabelJoin:
     # -- inner ---------------------------------------------------------------------------------------------------------
 
     def _place(self, label: Label, now_unix_s: float) -> Result | None:
+        """Bring a label to its request; None if none of its id is known."""
         name = label.request_id
         settling = self._settling.get(name)
         if settling is not None:
@@ -243,9 +315,7 @@ class LabelJoin:
         if waiting is not None:
             self._settle(waiting.observations, label, now_unix_s)
             return Result.JOINED
-        if name in self._gone:
-            return Result.LATE
-        return self._keep_orphan(label, now_unix_s)
+        return Result.LATE if name in self._gone else None
 
     def _keep_orphan(self, label: Label, now_unix_s: float) -> Result | None:
         orphan = self._orphans.get(label.request_id)
@@ -255,7 +325,8 @@ class LabelJoin:
             self._orphans[label.request_id] = orphan._replace(label=label)
             return Result.CORRECTION
         self._orphans[label.request_id] = _Orphan(label, now_unix_s + self._wait_s)
-        if len(self._orphans) > self._max_labels:
+        self._changed(label.request_id)
+        if self.pending > self._max_labels:
             self._forget_orphan()
         return None
 
@@ -285,8 +356,14 @@ class LabelJoin:
             del self._gone[next(iter(self._gone))]
 
     def _forget_orphan(self) -> None:
-        del self._orphans[next(iter(self._orphans))]
+        name = next(iter(self._orphans))
+        del self._orphans[name]
         self.results[Result.UNKNOWN] += 1
+        self._changed(name)
+
+    def _changed(self, name: str) -> None:
+        if self.watcher is not None:
+            self.watcher.changed(name)
 
 
 def labelled(observation: Observation, truth: int) -> Observation:

@@ -109,7 +109,7 @@ LABELS = Definition(
     "tailgate_labels",
     CounterMetricFamily,
     "Labels that were given for requests that have ended or are still unknown, by what became of them; those that wait "
-    "are in tailgate_labels_pending.",
+    "are in tailgate_labels_pending, and those handed_over to another worker count there, too.",
     ("result",),
 )
 LABELS_PENDING = Definition("tailgate_labels_pending", GaugeMetricFamily, "Labels whose request is not known yet.")

@@ -19,6 +19,7 @@ from tailgate_proxy.config import ProxyConfig
 from tailgate_proxy.connection_limits import ConnectionLimits
 from tailgate_proxy.feedback.call import feedback_call
 from tailgate_proxy.feedback.http import add_feedback
+from tailgate_proxy.feedback.visiting import Siblings, Visiting
 from tailgate_proxy.front import Front
 from tailgate_proxy.gc_pauses import GcPauses
 from tailgate_proxy.held import Held
@@ -52,12 +53,13 @@ _log = logging.getLogger(__name__)
 class Proxy:
     """A proxy that has been started; `stop` ends it."""
 
-    def __init__(self, config: ProxyConfig, *, reuse_port: bool = False) -> None:
+    def __init__(self, config: ProxyConfig, *, reuse_port: bool = False, siblings: Siblings | None = None) -> None:
         """Put the parts together. Nothing is bound or written before `start`.
 
         Args:
             config: What to do.
             reuse_port: Share the port for clients with other processes.
+            siblings: Those processes, to ask about labels whose request was not seen here; None: nobody is asked.
 
         Raises:
             ConfigError: A certificate, or what belongs to it, cannot be used.
@@ -82,6 +84,7 @@ class Proxy:
         self._gc_pauses = GcPauses()
         self._accounts = Accounts(config, self._routes.slices)
         self._ledger = self._accounts.ledger
+        self._visiting = Visiting(self._accounts.labels, siblings) if siblings is not None else None
         self._tasks: list[asyncio.Task[None]] = []
         self._front: Front | None = None
         self._admin: web.AppRunner | None = None
@@ -145,6 +148,8 @@ class Proxy:
             asyncio.create_task(self._tls.keep_renewing()),
             asyncio.create_task(self._accounts.keep_counting()),
         ]
+        if self._visiting is not None:
+            await self._visiting.start()
         self._gc_pauses.start()
         gc.collect()
         gc.freeze()  # what lives until the end need not be looked at by every collection
@@ -177,6 +182,8 @@ class Proxy:
         await self._upstream.close()
         self._timekeeper.close()
         self._gc_pauses.stop()
+        if self._visiting is not None:
+            await self._visiting.close()
         await self._accounts.close()
         if self._admin is not None:
             await self._admin.cleanup()

@@ -13,6 +13,7 @@ from tailgate.config import Address
 from tailgate_proxy.app import Proxy
 from tailgate_proxy.config import ProxyConfig
 from tailgate_proxy.event_loop import loop_factory
+from tailgate_proxy.feedback.visiting import Siblings
 
 SWITCH_INTERVAL_S = 0.0001
 """For so long a thread that writes a trace, or puts metrics into text, may keep the event loop from going on. Python's
@@ -24,7 +25,14 @@ Ready = Callable[[Address, Address], None]
 _log = logging.getLogger(__name__)
 
 
-def run_proxy(config: ProxyConfig, ready: Ready, *, reuse_port: bool = False, lifeline: int | None = None) -> None:
+def run_proxy(
+    config: ProxyConfig,
+    ready: Ready,
+    *,
+    reuse_port: bool = False,
+    lifeline: int | None = None,
+    siblings: Siblings | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Args:
@@ -32,6 +40,7 @@ def run_proxy(config: ProxyConfig, ready: Ready, *, reuse_port: bool = False, li
         ready: Called once.
         reuse_port: Share the port for clients with other processes.
         lifeline: A descriptor whose end of file tells to stop, too: whoever held its other end is gone.
+        siblings: The workers that share the port, to ask about labels; None: there are none.
 
     Raises:
         ConfigError: An address cannot be bound, or the event loop asked for is not there.
@@ -39,10 +48,12 @@ def run_proxy(config: ProxyConfig, ready: Ready, *, reuse_port: bool = False, li
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     with asyncio.Runner(loop_factory=loop_factory(config.loop)) as runner:
-        runner.run(_serve(config, ready, reuse_port=reuse_port, lifeline=lifeline))
+        runner.run(_serve(config, ready, reuse_port=reuse_port, lifeline=lifeline, siblings=siblings))
 
 
-async def _serve(config: ProxyConfig, ready: Ready, *, reuse_port: bool, lifeline: int | None) -> None:
+async def _serve(
+    config: ProxyConfig, ready: Ready, *, reuse_port: bool, lifeline: int | None, siblings: Siblings | None
+) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     _log.info("the event loop is a %s", type(loop).__name__)
@@ -50,7 +61,7 @@ async def _serve(config: ProxyConfig, ready: Ready, *, reuse_port: bool, lifelin
         loop.add_signal_handler(number, stopped.set)
     if lifeline is not None:
         loop.add_reader(lifeline, _stop_at_end_of_file, lifeline, stopped)
-    proxy = Proxy(config, reuse_port=reuse_port)
+    proxy = Proxy(config, reuse_port=reuse_port, siblings=siblings)
     try:
         ready(*await proxy.start())
         await stopped.wait()

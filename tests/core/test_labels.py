@@ -145,7 +145,7 @@ def test_a_judgement_of_somebody_else_counts_where_there_was_an_answer(
 
 
 class Simulation:
-    """Clients, labellers and a clock; the books of the live counters beside a trace of the same."""
+    """Clients, labellers, another process and a clock; the books of the live counters beside a trace of the same."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -156,6 +156,7 @@ class Simulation:
         self.weights: Counter[Verdict] = Counter()
         self.join = LabelJoin(self.judge, wait_s=10.0, settle_s=2.0, max_predictions=80, max_labels=100)
         self.given = 0
+        self.lent: list[Label] = []
 
     def judge(self, judged: Judged) -> None:
         self.ledger.judge(judged.observation, judged.given.weight)
@@ -192,9 +193,29 @@ class Simulation:
         truth = draw.choice((0, 1, 2, RIGHT, WRONG))
         self.join.label(Label(f"r{self.number - behind}", truth, draw.choice((1.0, 5.0)), self.now_s), self.now_s)
 
+    def exchange(self) -> None:
+        """Something goes to another process, gets there or comes back; or comes from there."""
+        draw = self.random
+        if self.lent and draw.random() < 0.5:
+            label = self.lent.pop(draw.randrange(len(self.lent)))
+            if draw.random() < 0.5:
+                self.join.handed_over()
+            else:
+                self.join.given_back(label, self.now_s)
+        elif self.join.waiting and draw.random() < 0.5:
+            lent = self.join.lend(draw.choice(list(self.join.waiting)))
+            assert lent is not None
+            self.lent.append(lent)
+        else:
+            self.given += 1
+            label = Label(f"r{self.number - draw.randrange(200)}", draw.choice((0, 1, 2, RIGHT, WRONG)))
+            self.join.take(label, self.now_s)
+
     def step(self) -> None:
         self.now_s += self.random.expovariate(40)
         self.random.choice((self.request, self.label))()
+        if self.random.random() < 0.05:
+            self.exchange()
         if self.random.random() < 0.02:
             self.join.advance(self.now_s)
 

@@ -7,8 +7,10 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,9 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tailgate.outcome import Outcome
+from tailgate.pb.tailgate import feedback_pb2 as feedback
 from tailgate.protocol.envelope import RequestFrame
 from tailgate.protocol.names import MODEL_INFER
 from tailgate.trace.files import read_folder
@@ -63,13 +68,20 @@ class Clients:
 
     def send(self, each: int, *, slow: bool = False) -> list[Future[str]]:
         """`each` calls over each of `CONNECTIONS` new connections; a future's result is its status."""
-        batches = [
+        return self.send_these(self.new_ids(each, slow=slow))
+
+    def new_ids(self, each: int, *, slow: bool = False) -> list[list[str]]:
+        """Ids of such calls, by connection."""
+        return [
             [self._new_id(connection, call, slow=slow) for call in range(each)] for connection in range(CONNECTIONS)
         ]
-        futures: list[Future[str]] = [Future() for batch in batches for _ in batch]
-        for number, batch in enumerate(batches):
-            self.pool.submit(self._one_connection, batch, futures[number * each : (number + 1) * each])
-        return futures
+
+    def send_these(self, batches: list[list[str]]) -> list[Future[str]]:
+        """A call of each id, and a new connection for each batch."""
+        futures: list[list[Future[str]]] = [[Future() for _ in batch] for batch in batches]
+        for batch, its in zip(batches, futures, strict=True):
+            self.pool.submit(self._one_connection, batch, its)
+        return [future for its in futures for future in its]
 
     def _new_id(self, connection: int, call: int, *, slow: bool) -> str:
         sample = 3 * (call + 1) if slow else 3 * call + 1  # the scripted upstream takes its time for multiples of 3
@@ -117,6 +129,45 @@ def traced(folder: Path) -> Counter[bytes]:
         assert (contents.damaged, contents.torn_bytes, contents.missing) == (0, 0, 0)
         ids.update(contents.records["request_id"].tolist())
     return ids
+
+
+def label_results(admins: list[str]) -> Counter[str]:
+    """What became of labels, over all workers, beside those that wait."""
+    found: Counter[str] = Counter()
+    for admin in admins:
+        with urllib.request.urlopen(f"http://{admin}/metrics", timeout=10) as response:
+            families = text_string_to_metric_families(response.read().decode())
+        for sample in (sample for family in families for sample in family.samples):
+            if sample.name == "tailgate_labels_total":
+                found[sample.labels["result"]] += int(sample.value)
+            elif sample.name == "tailgate_labels_pending":
+                found["pending"] += int(sample.value)
+    return found
+
+
+def right_class(name: str) -> int:
+    """What the scripted upstream answers, but for every seventh request."""
+    sample = int(name.rpartition("-")[2])
+    return (sample + (sample % 7 == 0)) % 10
+
+
+def post_labels(admin: str, names: list[str]) -> dict[str, Any]:
+    lines = (json.dumps({"request_id": name, "class_index": right_class(name)}) for name in names)
+    request = urllib.request.Request(f"http://{admin}/v1/feedback", "\n".join(lines).encode())
+    with urllib.request.urlopen(request, timeout=30) as response:
+        receipt: dict[str, Any] = json.load(response)
+    return receipt
+
+
+def submit_labels(target: str, names: list[str]) -> feedback.LabelReceipt:
+    batch = feedback.LabelBatch(
+        labels=[feedback.Label(request_id=name, class_index=right_class(name)) for name in names]
+    )
+    with grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        method: grpc.UnaryUnaryMultiCallable[bytes, feedback.LabelReceipt] = channel.unary_unary(
+            "/tailgate.feedback.Feedback/Submit", response_deserializer=feedback.LabelReceipt.FromString
+        )
+        return method(batch.SerializeToString(), timeout=30)
 
 
 StartWorkers = Callable[..., Workers]
@@ -364,3 +415,86 @@ def test_one_process_alone_publishes_itself_too_on_either_event_loop(
     assert status_of(proxy.ready[1])["outcomes"][Outcome.OK.label] == 2 * CONNECTIONS
     assert proxy.stop() == 0
     assert not file.exists()
+
+
+# Labels that came to another worker than their request
+
+
+def test_labels_given_to_one_worker_find_their_requests_in_all_and_each_is_booked_once(
+    start_workers: StartWorkers, clients: Any, until: Any, tmp_path: Path
+) -> None:
+    proxy = start_workers()
+    client = clients(proxy.target)
+    assert results(client.send(5)) == {"OK": 5 * CONNECTIONS}
+    receipt = post_labels(proxy.admins[0], client.sent)
+    assert receipt["joined"] == status_of(proxy.admins[0])["received"]
+    elsewhere = receipt["pending"]
+    assert receipt["joined"] + elsewhere == len(client.sent)
+    assert elsewhere > 0
+    until(lambda: label_results(proxy.admins)["joined"] == len(client.sent), "every label to find its request")
+    until(lambda: label_results(proxy.admins)["pending"] == 0, "the last receipt between workers")
+    assert +label_results(proxy.admins) == {"joined": len(client.sent), "handed_over": elsewhere}
+    assert label_results(proxy.admins[:1])["handed_over"] == elsewhere
+    # By gRPC, to whichever worker the connection comes, every one of them once more, and new ones too.
+    assert results(client.send(1)) == {"OK": CONNECTIONS}
+    assert submit_labels(proxy.target, client.sent).received == len(client.sent)
+    until(
+        lambda: (
+            label_results(proxy.admins)["joined"] == len(client.sent)
+            and label_results(proxy.admins)["duplicate"] == 5 * CONNECTIONS
+            and label_results(proxy.admins)["pending"] == 0
+        ),
+        "every label to be booked again",
+    )
+    booked = label_results(proxy.admins)
+    assert booked.total() - booked["handed_over"] == 11 * CONNECTIONS  # as many as were given
+    assert proxy.running.stop() == 0
+    records = np.concatenate([contents.records for contents in read_folder(tmp_path / "trace")])
+    labels = {row["request_id"].decode(): int(row["label"]) for row in records}
+    assert labels == {name: right_class(name) for name in client.sent}
+
+
+def test_labels_that_come_first_find_their_requests_in_any_worker_also_in_one_that_was_killed_meanwhile(
+    start_workers: StartWorkers, clients: Any, until: Any
+) -> None:
+    proxy = start_workers()
+    client = clients(proxy.target)
+    early, later = client.new_ids(2), client.new_ids(2)
+    assert post_labels(proxy.admins[0], client.sent)["pending"] == 4 * CONNECTIONS
+    assert results(client.send_these(early)) == {"OK": 2 * CONNECTIONS}
+    until(lambda: label_results(proxy.admins)["joined"] == 2 * CONNECTIONS, "the first labels to be joined")
+    until(lambda: label_results(proxy.admins)["pending"] == 2 * CONNECTIONS, "the others to be known to wait")
+    handed_over = label_results(proxy.admins[:1])["handed_over"]
+    assert 0 < handed_over < 2 * CONNECTIONS
+    killed = proxy.pids[1]
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: proxy.pids[1] != killed, "another process for worker 1")
+    admins = [proxy.admins[0], proxy.started[-1][3]]
+    assert label_results(admins)["pending"] == 2 * CONNECTIONS
+    assert results(client.send_these(later)) == {"OK": 2 * CONNECTIONS}
+    until(lambda: label_results(admins)["pending"] == 0, "every label to be joined")
+    at_home = label_results(admins[:1])
+    assert +at_home == {
+        "joined": at_home["joined"],
+        "handed_over": handed_over + label_results(admins[1:])["joined"],
+    }
+    assert at_home.total() == 4 * CONNECTIONS
+    assert proxy.running.stop() == 0
+
+
+def test_the_workers_meet_in_a_private_folder_that_is_gone_at_the_end_also_at_a_violent_one(
+    start_workers: StartWorkers, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for violent in (False, True):
+        with tempfile.TemporaryDirectory() as temporary:
+            monkeypatch.setenv("TMPDIR", temporary)
+            proxy = start_workers()
+            (folder,) = Path(temporary).glob("tailgate-*")
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert sorted(path.name for path in folder.iterdir()) == ["0", "1"]
+            if violent:
+                proxy.running.kill()
+            else:
+                assert proxy.running.stop() == 0
+            until(lambda: not folder.exists(), "the folder to be gone")  # noqa: B023 - called before the next one
+            monkeypatch.undo()

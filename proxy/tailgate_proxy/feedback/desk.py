@@ -38,7 +38,11 @@ class Receipt:
 
 
 class LabelDesk:
-    """The join of one proxy."""
+    """The join of one process.
+
+    Attributes:
+        join: Itself.
+    """
 
     def __init__(
         self,
@@ -64,27 +68,27 @@ class LabelDesk:
         self._now = now
         self._latest_s = 0.0
         self._delays: dict[str, Histogram] = {}
-        self._join = LabelJoin(
+        self.join = LabelJoin(
             self._judged, wait_s=wait_s, settle_s=settle_s, max_predictions=max_predictions, max_labels=max_labels
         )
 
     def observe(self, observation: Observation) -> None:
         """A request has ended: a sink."""
-        self._join.observe(observation, self._now_s())
+        self.join.observe(observation, self.now_s())
 
     def submit(self, labels: Iterable[tuple[str, Read]], receipt: Receipt) -> None:
         """Take labels in, and write into the receipt what became of them."""
-        now_s = self._now_s()
+        now_s = self.now_s()
         for name, read in labels:
             index = receipt.received
             receipt.received += 1
             if isinstance(read, InvalidRequest):
-                self._join.reject()
+                self.join.reject()
                 receipt.results[Result.REJECTED] += 1
                 if len(receipt.errors) < MAX_ERRORS:
                     receipt.errors.append((index, name, str(read)))
                 continue
-            result = self._join.label(_dated(read, now_s), now_s)
+            result = self.join.label(_dated(read, now_s), now_s)
             if result is None:
                 receipt.pending += 1
             else:
@@ -92,15 +96,15 @@ class LabelDesk:
 
     def advance(self) -> None:
         """To be called about once a second."""
-        self._join.advance(self._now_s())
+        self.join.advance(self.now_s())
 
     def finish(self) -> None:
         """The proxy stops: judge what is settling."""
-        self._join.finish(self._now_s())
+        self.join.finish(self.now_s())
 
     def counts(self) -> LabelCounts:
         """For a scrape."""
-        join = self._join
+        join = self.join
         return LabelCounts(
             {result.value: count for result, count in join.results.items()},
             join.pending,
@@ -117,7 +121,7 @@ class LabelDesk:
         delays.add(max(judged.given.at_unix_s - observation.arrival_unix_s, 0.0))
         self._on_judged(judged)
 
-    def _now_s(self) -> float:
+    def now_s(self) -> float:
         """The wall clock, but never backwards: what waits is kept in the order of its end."""
         self._latest_s = max(self._latest_s, self._now())
         return self._latest_s

@@ -15,6 +15,8 @@ from tailgate_proxy.feedback.wire import read_line
 MAX_LABELS: Final = 10_000
 MAX_BYTES: Final = 8 << 20
 """Of a request, unpacked."""
+LATER: Final = (Result.UNKNOWN, Result.HANDED_OVER)
+"""What only ever becomes of a label some time after it came."""
 AT_ONCE: Final = 200
 """Labels taken in before the event loop has its turn again: a fraction of a millisecond."""
 
@@ -62,7 +64,7 @@ async def _read(request: web.Request) -> bytes:
 def _document(receipt: Receipt) -> dict[str, Any]:
     return {
         "received": receipt.received,
-        **{result.value: receipt.results[result] for result in Result if result is not Result.UNKNOWN},
+        **{result.value: receipt.results[result] for result in Result if result not in LATER},
         "pending": receipt.pending,
         "errors": [{"index": index, "request_id": name, "reason": reason} for index, name, reason in receipt.errors],
     }

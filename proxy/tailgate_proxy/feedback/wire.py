@@ -111,6 +111,8 @@ def _label(name: str, index: int | None, score: float | None, weight: float, at_
         raise InvalidRequest(
             "request_id is empty; it is the request's x-request-id, its V2 id, or the one it was given"
         )
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        raise InvalidRequest("request_id has half of a surrogate pair, which is no text, so no request can have it")
     if len(name) > MAX_ID_LENGTH:
         raise InvalidRequest(f"request_id has {len(name)} characters; at most {MAX_ID_LENGTH} are kept")
     if not (math.isfinite(weight) and weight > 0):

@@ -1,7 +1,8 @@
 """Several processes on one port: a supervisor that serves nothing, and workers that are each a whole proxy.
 
     plan, restarts, discovery   decide: who runs where, when one starts again, what Prometheus is told
-    port, process, supervisor   the supervisor's side: the port held, a process started, all kept running
+    port, meeting               what all share: the port, and a folder for sockets to each other
+    process, supervisor         the supervisor's side: a process started, all kept running
     worker                      the other side: the program a worker process runs
     handover                    what the two say to each other, over two pipes
 

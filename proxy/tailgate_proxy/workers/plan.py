@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tailgate.config import Address
 from tailgate.errors import ConfigError
 from tailgate_proxy.config import ProxyConfig
+from tailgate_proxy.feedback.visiting import Siblings
 
 _LAST_PORT = 65535
 
@@ -20,14 +22,16 @@ class WorkerPlan:
         number: Which, from 0.
         core: The core it is pinned to.
         config: What it does; its admin port is its own.
+        siblings: Whom it asks about labels whose request it has not seen; None: nobody.
     """
 
     number: int
     core: int
     config: ProxyConfig
+    siblings: Siblings | None = None
 
 
-def worker_plans(config: ProxyConfig, cores: Sequence[int]) -> list[WorkerPlan]:
+def worker_plans(config: ProxyConfig, cores: Sequence[int], meeting: Path | None = None) -> list[WorkerPlan]:
     """A plan for each of `config.workers`, by number.
 
     Cores are dealt out in turn, and again from the first when there are more workers. Admin ports follow one another;
@@ -36,6 +40,7 @@ def worker_plans(config: ProxyConfig, cores: Sequence[int]) -> list[WorkerPlan]:
     Args:
         config: What was asked for; its port for clients is a real one, since all share it.
         cores: Those this process may use, at least one.
+        meeting: The folder where they have sockets for each other; None: nowhere.
 
     Raises:
         ConfigError: There are not enough ports after the first admin port.
@@ -51,6 +56,7 @@ def worker_plans(config: ProxyConfig, cores: Sequence[int]) -> list[WorkerPlan]:
             number,
             cores[number % len(cores)],
             config.model_copy(update={"admin": Address(first.host, first.port + number if first.port else 0)}),
+            Siblings(meeting, number, config.workers) if meeting is not None else None,
         )
         for number in range(config.workers)
     ]

@@ -14,6 +14,7 @@ from tailgate.config import Address
 from tailgate.errors import UsageError
 from tailgate_proxy.config import ProxyConfig
 from tailgate_proxy.workers.discovery import Publish
+from tailgate_proxy.workers.meeting import meeting_place
 from tailgate_proxy.workers.plan import WorkerPlan, worker_plans
 from tailgate_proxy.workers.port import held_port
 from tailgate_proxy.workers.process import WorkerProcess, how_ended
@@ -39,11 +40,11 @@ async def supervise(config: ProxyConfig, publish: Publish, announce: Announce) -
     Raises:
         UsageError: A worker cannot start. Once all were ready that is only logged, and tried again.
     """
-    with held_port(config.listen) as listen:
+    with held_port(config.listen) as listen, meeting_place() as meeting:
         cores = sorted(os.sched_getaffinity(0))
         if config.workers > len(cores):
             _log.warning("%d workers share %d cores", config.workers, len(cores))
-        plans = worker_plans(config.model_copy(update={"listen": listen}), cores)
+        plans = worker_plans(config.model_copy(update={"listen": listen}), cores, meeting)
         supervisor = Supervisor(plans, publish, lambda admins: announce(listen, admins))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)

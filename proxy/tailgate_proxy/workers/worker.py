@@ -14,6 +14,7 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 
 def main(number: int, core: int) -> int:
     """Be worker `number` on `core`; returns the exit status."""
+    supervisor = os.getppid()
     pinned = _pin(core)
     # The report has the real standard output to itself; whatever else is printed stands with the logs.
     report_to = os.dup(STDOUT)
@@ -46,10 +47,15 @@ def main(number: int, core: int) -> int:
         report(Report(admin=str(admin)))
 
     try:
-        run_proxy(handover.plan.config, ready, reuse_port=True, lifeline=STDIN)
+        run_proxy(handover.plan.config, ready, reuse_port=True, lifeline=STDIN, siblings=handover.plan.siblings)
     except UsageError as mistake:
         report(Report(mistake=str(mistake)))
         return EXIT_UNUSABLE
+    finally:
+        if handover.plan.siblings is not None and os.getppid() != supervisor:
+            # Nobody else is left to remove it, and the last worker finds it empty.
+            with contextlib.suppress(OSError):
+                handover.plan.siblings.folder.rmdir()
     return EXIT_OK
 
 
