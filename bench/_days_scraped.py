@@ -34,6 +34,7 @@ from tailgate.metrics import (
     DEADLINE,
     DUE,
     LABELLED,
+    LABELLED_SQUARES,
     LABELLED_WEIGHT,
     MODEL_INFO,
     RECEIVED,
@@ -102,6 +103,7 @@ def counters(requests: Requests, life: Life) -> dict[tuple[str, Labels], Ints]:
     for number, (version, part) in enumerate(product(VERSIONS, SLICES)):
         series: Labels = (("model", MODEL), ("version", version), ("slice", part))
         found[_total(DUE), series] = due[number]
+        found[_total(LABELLED_SQUARES), series] = by_kind[number].sum(axis=(0, 1))
         for index, outcome in enumerate(map(Outcome, _CODES)):
             of_outcome: Labels = (*series, ("outcome", outcome.label))
             found[_total(REQUESTS), of_outcome] = by_kind[number, index].sum(axis=0)

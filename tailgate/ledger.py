@@ -90,6 +90,7 @@ class SeriesBooks:
         labelled: Of these, the ones whose label is known, answered or not, by outcome and verdict; quality is a share
             of these.
         weight: The same, each counted with its weight.
+        weight_squares: Of these weights, in all; ``(Σ w)² / Σ w²`` is how many labels of equal weight they are worth.
         latency: Of every request, until it ended, however it ended.
         right_latency: Of right answers alone, late ones included: divided by all that are labelled it is Q(θ) at each
             bound.
@@ -105,6 +106,7 @@ class SeriesBooks:
     right_latency: Histogram
     right_ratio: Histogram
     due: int = 0
+    weight_squares: float = 0.0
     expected: ExpectedSums = field(default_factory=ExpectedSums)
 
     def copy(self) -> SeriesBooks:
@@ -117,6 +119,7 @@ class SeriesBooks:
             self.right_latency.copy(),
             self.right_ratio.copy(),
             self.due,
+            self.weight_squares,
             self.expected.copy(),
         )
 
@@ -244,6 +247,7 @@ def _judge(books: SeriesBooks, observation: Observation, weight: float) -> None:
     verdict = observation.verdict
     books.labelled[observation.outcome, verdict] += 1
     books.weight[observation.outcome, verdict] += weight
+    books.weight_squares += weight * weight
     if verdict is _RIGHT:
         latency_s, budget_s = observation.latency_s, observation.budget_s
         books.right_latency.add(latency_s)

@@ -64,6 +64,13 @@ LABELLED_WEIGHT = Definition(
     "The same, each counted with its weight: one over the probability with which it was chosen to be labelled.",
     (*_SERIES, "outcome", "verdict"),
 )
+LABELLED_SQUARES = Definition(
+    "tailgate_labelled_weight_squares",
+    CounterMetricFamily,
+    "The squares of these weights. The squared sum of weights over the sum of squares is how many labels of equal weight "
+    "they are worth (Kish): the n of every bound on accuracy.",
+    _SERIES,
+)
 LATENCY = Definition(
     "tailgate_latency_seconds",
     HistogramMetricFamily,
@@ -245,6 +252,7 @@ DEFINITIONS = (
     DUE,
     LABELLED,
     LABELLED_WEIGHT,
+    LABELLED_SQUARES,
     LATENCY,
     RIGHT_LATENCY,
     RIGHT_RATIO,

@@ -37,6 +37,7 @@ from tailgate.metrics import (
     IN_FLIGHT,
     LABEL_DELAY,
     LABELLED,
+    LABELLED_SQUARES,
     LABELLED_WEIGHT,
     LABELS,
     LABELS_PENDING,
@@ -209,6 +210,7 @@ def _of_requests(ledger: Ledger) -> Iterator[Metric]:
                 for (outcome, verdict), count in getattr(books, name).items()
             ),
         )
+    yield _with(LABELLED_SQUARES, *((key, books.weight_squares) for key, books in series))
     yield _with_histograms(LATENCY, *((key, books.latency) for key, books in series))
     yield _with_histograms(RIGHT_LATENCY, *((key, books.right_latency) for key, books in series))
     yield _with_histograms(RIGHT_RATIO, *((key, books.right_ratio) for key, books in series))

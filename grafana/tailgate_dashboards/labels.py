@@ -18,9 +18,11 @@ def labels_known(page: build.Dashboard) -> None:
     known = graph(
         "Labels: known share and accuracy",
         "The share of requests whose label is known, and the accuracy of answers in time. Where labels are partial the "
-        "accuracy is weighted; where their share falls to nothing, time-critical accuracy is not known at all.",
+        "accuracy is weighted, and they are worth fewer, if weights differ; bounds rest on what they are worth. Where "
+        "their share falls to nothing, time-critical accuracy is not known at all.",
         "percentunit",
         Query(q.label_coverage(q.MODEL, q.RATE), "known {{model}}"),
+        Query(q.label_worth(q.MODEL, q.RATE), "worth {{model}}"),
         Query(q.accuracy_in_time(q.MODEL, q.RATE), "accuracy in time {{model}}"),
         Query(q.labelled((), q.RATE), "labelled requests"),
         high=1.0,
@@ -28,8 +30,9 @@ def labels_known(page: build.Dashboard) -> None:
     volume(known, "labelled requests")
     came = graph(
         "Labels received",
-        "By what became of them. Late: their request had been given up. Conflict: another label was kept. Unlabelled "
-        "are requests that were given up waiting, because they were too old or too many.",
+        "By what became of them. Late: their request had been given up. Conflict: another label was kept. Handed over: "
+        "another worker has it, and counts it too. Unlabelled are requests that were given up waiting, because they "
+        "were too old or too many.",
         "cps",
         Query(f"sum by (result) (rate(tailgate_labels_total{{{q.REPLICAS}}}[{q.RATE}]))", "{{result}}"),
         Query(

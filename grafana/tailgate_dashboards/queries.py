@@ -63,6 +63,13 @@ def weight(by: tuple[str, ...], window: str, *matchers: str) -> str:
     return total(by, per_second("tailgate_labelled_weight_total", window, 'outcome="ok"', *matchers))
 
 
+def label_worth(by: tuple[str, ...], window: str) -> str:
+    """Of what was due, the share that has labels, if they were as many of equal weight as they are worth (Kish)."""
+    weights = total(by, per_second("tailgate_labelled_weight_total", window))
+    squares = total(by, per_second("tailgate_labelled_weight_squares_total", window))
+    return ratio(ratio(f"({weights})^2", f"({squares})"), due(by, window))
+
+
 def ratio(part: str, whole: str, join: str = "") -> str:
     """A share that is absent where there is nothing to divide by; `join` says how the two find each other."""
     return f"{part} /{join} ({whole} > 0)"

@@ -84,13 +84,18 @@ def _labels(requests: Requests, lives: Lives) -> Iterator[str]:
                     yield from series(
                         f"{name}_total", {**labels, "outcome": outcome.label, "verdict": verdict}, scrapes, values
                     )
+    yield "# TYPE tailgate_labelled_weight_squares counter\n"
+    for labels, scrapes, mine in groups(requests, lives):
+        chosen = mine & requests.labelled
+        values = cumulative(known_s[chosen], scrapes, requests.weight[chosen] ** 2)
+        yield from series("tailgate_labelled_weight_squares_total", labels, scrapes, values)
     yield "# TYPE tailgate_labels counter\n"
     for replica, scrapes in lives:
         mine = requests.labelled & (requests.replica == replica)
         for result, every in (("joined", 1), ("duplicate", 500), ("late", 2000), ("unknown", 3000)):
             values = cumulative(known_s[mine][::every], scrapes)
             yield from series("tailgate_labels_total", {**target(replica), "result": result}, scrapes, values)
-        for result in ("correction", "conflict", "rejected"):
+        for result in ("correction", "conflict", "rejected", "handed_over"):
             labels = {**target(replica), "result": result}
             yield from series("tailgate_labels_total", labels, scrapes, np.zeros(len(scrapes)))
 
@@ -207,7 +212,7 @@ def _other_counters(requests: Requests, lives: Lives) -> Iterator[str]:
         return trickle[:0]
 
     counters: tuple[tuple[str, str, dict[str, Callable[[int], Floats]]], ...] = (
-        ("tailgate_trace_records", "result", {"written": ended, "dropped": never}),
+        ("tailgate_trace_records", "result", {"written": ended, "dropped": never, "label_dropped": never}),
         ("tailgate_predictions_unlabelled", "reason", {"age": given_up, "count": never}),
         ("tailgate_connection_ends", "reason", {"client": every(1), "idle": every(9), "handshake": every(300)}),
         ("tailgate_tls_reloads", "side", {"server": every(800), "upstream": never}),

@@ -53,8 +53,10 @@ LABELLED = Count(
     "labelled",
     "tailgate_labelled_requests_total",
     "",
-    "Requests whose label is known: the n of every bound on accuracy.",
+    "Requests whose label is known.",
 )
+WEIGHT = Count("weight", "tailgate_labelled_weight_total", "", "The same, each with its weight.")
+WEIGHT_SQUARES = Count("weight_squares", "tailgate_labelled_weight_squares_total", "", "The squares of the weights.")
 RIGHT_IN_TIME = Count(
     "right_in_time",
     "tailgate_labelled_requests_total",

@@ -19,6 +19,8 @@ from tailgate.slo.promql import (
     RIGHT_WEIGHT,
     SERIES,
     TICKET_Z,
+    WEIGHT,
+    WEIGHT_SQUARES,
     Count,
     least,
     ratio,
@@ -27,7 +29,7 @@ from tailgate.slo.promql import (
 from tailgate.slo.rules import Group, Recording
 from tailgate.slo.spans import Span, Spans, promql
 
-COUNTS = (REQUESTS, IN_TIME, LABELLED, IN_TIME_WEIGHT, RIGHT_WEIGHT)
+COUNTS = (REQUESTS, IN_TIME, LABELLED, WEIGHT, WEIGHT_SQUARES, IN_TIME_WEIGHT, RIGHT_WEIGHT)
 FAST_BURN, SLOW_BURN = 14.4, 6.0
 """Times the budget's even spending: the SRE workbook's, for objectives so high that spending can be that fast."""
 FAST_SHARE, SLOW_SHARE = 0.75, 0.95
@@ -114,22 +116,33 @@ def _shares(level: str, span: Span, *, noted: bool = False) -> tuple[Recording, 
     return tuple(Recording(name, expr, notes[name] if noted else "") for name, expr in expressions.items())
 
 
-def _n(count: Count, span: Span) -> str:
-    return f"model:tailgate_{count.name}:count{span.name}"
+def _n(span: Span) -> str:
+    """Of requests."""
+    return f"model:tailgate_requests:count{span.name}"
+
+
+def _worth(span: Span) -> str:
+    """Of labels, as if all weighed the same."""
+    return f"model:tailgate_labels_worth:count{span.name}"
 
 
 def _upper(span: Span, z: float) -> str:
     return least(
-        tca=wilson(f"model:tailgate_tca:ratio_rate{span.name}", _n(LABELLED, span), z, "+"),
-        in_time=wilson(f"model:tailgate_in_time:ratio_rate{span.name}", _n(REQUESTS, span), z, "+"),
+        tca=wilson(f"model:tailgate_tca:ratio_rate{span.name}", _worth(span), z, "+"),
+        in_time=wilson(f"model:tailgate_in_time:ratio_rate{span.name}", _n(span), z, "+"),
     )
 
 
 def _bounds(span: Span, *, noted: bool = False) -> tuple[Recording, ...]:
     return (
-        *(
-            Recording(_n(count, span), f"model:tailgate_{count.name}:rate{span.name} * {span.seconds:g} > 0")
-            for count in (REQUESTS, LABELLED)
+        Recording(_n(span), f"model:tailgate_requests:rate{span.name} * {span.seconds:g} > 0"),
+        Recording(
+            _worth(span),
+            f"model:tailgate_weight:rate{span.name}^2 / (model:tailgate_weight_squares:rate{span.name} > 0)\n"
+            f"* {span.seconds:g}",
+            "How many labels of equal weight the labels are worth (Kish): their number, or fewer if weights differ."
+            if noted
+            else "",
         ),
         Recording(
             f"model:tailgate_tca_upper:ratio_rate{span.name}",
@@ -141,7 +154,7 @@ def _bounds(span: Span, *, noted: bool = False) -> tuple[Recording, ...]:
         ),
         Recording(
             f"model:tailgate_tca_lower:ratio_rate{span.name}",
-            wilson(f"model:tailgate_tca:ratio_rate{span.name}", _n(LABELLED, span), TICKET_Z, "-"),
+            wilson(f"model:tailgate_tca:ratio_rate{span.name}", _worth(span), TICKET_Z, "-"),
             "And surely at least this." if noted else "",
         ),
     )

@@ -47,7 +47,7 @@ def series() -> dict[str, str]:
         counters[f'{name}{{outcome="ok",verdict="right"'] = right
         counters[f'{name}{{outcome="ok",verdict="wrong"'] = in_time - right
         counters[f'{name}{{outcome="deadline_in_flight",verdict="unknown"'] = late
-    counters["tailgate_due_requests_total{"] = requests
+    counters["tailgate_due_requests_total{"] = counters["tailgate_labelled_weight_squares_total{"] = requests
     exported = {
         f'{name},instance="a",model="m",version="1"}}'.replace("{,", "{"): samples(counts)
         for name, counts in counters.items()

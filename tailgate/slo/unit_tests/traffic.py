@@ -118,6 +118,8 @@ def traffic(
                 rates["tailgate_labelled_requests_total", key].append((phase.windows, labelled))
                 weight = rate * share if phase.labelled else 0.0
                 rates["tailgate_labelled_weight_total", key].append((phase.windows, weight))
+        squares = phase.rate / phase.labelled if phase.labelled else 0.0
+        rates["tailgate_labelled_weight_squares_total", ()].append((phase.windows, squares))
     who = (("instance", instance), ("job", "tailgate"), ("model", model), ("version", version))
     where = (("slice", slice_),) if slice_ else ()
     return {selector(name, (*who, *where, *key)): notation(clock, rate) for (name, key), rate in rates.items()}
