@@ -15,7 +15,7 @@ Until it has settled the last label wins (a correction); from then on a label th
 that says something else a conflict, which changes nothing: what was judged never changes silently.
 
 Several requests may share an id, as the attempts of a client that retries do. They ask the same question, so a label is
-for all of them.
+for all of them; for the last `MOST_ATTEMPTS`, since a client may also give one id to everything it asks.
 
 Where several processes serve, a label may be lent to one that has seen its request, as `visiting` decides. It is
 pending here until that one has it.
@@ -79,6 +79,9 @@ class Label(NamedTuple):
     weight: float = 1.0
     at_unix_s: float = 0.0
 
+
+MOST_ATTEMPTS: Final = 8
+"""Requests of one id that wait for its label; beyond it the oldest go."""
 
 RIGHT: Final = -2
 WRONG: Final = -3
@@ -213,12 +216,12 @@ class LabelJoin:
             self._settle((observation,), orphan.label, now_unix_s)
         elif name in self._settling:
             settling = self._settling[name]
-            self._settling[name] = settling._replace(observations=(*settling.observations, observation))
+            self._settling[name] = settling._replace(observations=self._with(settling.observations, observation))
         elif name in self._known:
             self._judge((observation,), self._known[name].label)
         else:
             before = self._waiting.pop(name, None)
-            observations = (observation,) if before is None else (*before.observations, observation)
+            observations = (observation,) if before is None else self._with(before.observations, observation)
             self._waiting[name] = _Waiting(observations, now_unix_s + self._wait_s)
             if len(self._waiting) > self._max_predictions:
                 self._give_up(Given.TOO_MANY, now_unix_s)
@@ -346,6 +349,13 @@ class LabelJoin:
         self._known[label.request_id] = _Known(label, now_unix_s + self._wait_s)
         if len(self._known) > self._max_predictions:
             del self._known[next(iter(self._known))]
+
+    def _with(self, attempts: tuple[Observation, ...], another: Observation) -> tuple[Observation, ...]:
+        """One more request of the same id."""
+        if len(attempts) < MOST_ATTEMPTS:
+            return (*attempts, another)
+        self.given_up[Given.TOO_MANY] += 1
+        return (*attempts[1:], another)
 
     def _give_up(self, reason: Given, now_unix_s: float) -> None:
         name = next(iter(self._waiting))

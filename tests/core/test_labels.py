@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailgate.labels import RIGHT, WRONG, Given, Judged, Label, LabelJoin, Result, labelled
+from tailgate.labels import MOST_ATTEMPTS, RIGHT, WRONG, Given, Judged, Label, LabelJoin, Result, labelled
 from tailgate.ledger import BASE_BUCKETS_S, Ledger
 from tailgate.observation import Observation, Verdict
 from tailgate.outcome import ANSWER_SEEN, PROXY_OUTCOMES, Outcome
@@ -107,6 +107,23 @@ def test_a_label_is_for_every_request_of_its_id_also_for_those_that_come_later()
     seen.join.observe(ended(predicted=3), 2.0)
     assert seen.verdicts == [Verdict.UNKNOWN, Verdict.RIGHT, Verdict.WRONG]
     assert {judged.given.weight for judged in seen.judged} == {2.0}
+
+
+@pytest.mark.parametrize("settle_s", [0.0, 5.0])
+def test_a_client_that_gives_everything_one_id_is_labelled_for_the_last_of_it_and_keeps_no_more(
+    settle_s: float,
+) -> None:
+    seen = Seen(settle_s=settle_s)
+    for number in range(1000):
+        seen.join.observe(ended(predicted=number), 0.0)
+    seen.join.label(Label("a", 999), 0.0)
+    if settle_s:
+        for number in range(1000, 2000):
+            seen.join.observe(ended(predicted=number), 1.0)
+        seen.join.advance(5.0)
+    last = 2000 if settle_s else 1000
+    assert [judged.observation.predicted for judged in seen.judged] == list(range(last - MOST_ATTEMPTS, last))
+    assert seen.join.given_up[Given.TOO_MANY] == last - MOST_ATTEMPTS
 
 
 def test_what_has_waited_too_long_is_given_up_and_counted() -> None:
