@@ -72,7 +72,7 @@ def _verdict(page: build.Dashboard) -> None:
             Column("Canary", _tca(_HOUR, ("model", "slice"), "canary"), "percentunit", decimals=1),
             Column("Stable", _tca(_HOUR, ("model", "slice"), "stable"), "percentunit", decimals=1),
             Column("Difference", _difference(_HOUR), "percentunit", decimals=1),
-            Column("z", _z(), "short", ((None, RED), (-_SURE, "text"), (_SURE, GREEN)), 1),
+            Column("z", f"max by (model, slice) ({_z()})", "short", ((None, RED), (-_SURE, "text"), (_SURE, GREEN)), 1),
         ],
         sort="z",
         nothing="No canary",

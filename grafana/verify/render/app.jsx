@@ -24,8 +24,14 @@ standardTransformersRegistry.setInit(() =>
   }))
 );
 
+// JSON has no infinity: Grafana reads the first step of thresholds, which is null there, as the one below all values.
+const fromBelow = (_key, value) =>
+  Array.isArray(value?.steps)
+    ? { ...value, steps: value.steps.map((step) => ({ ...step, value: step.value ?? -Infinity })) }
+    : value;
+
 function configured(panel, data) {
-  const { defaults, overrides } = panel.fieldConfig;
+  const { defaults, overrides } = JSON.parse(JSON.stringify(panel.fieldConfig), fromBelow);
     const drawn = panel.type === 'timeseries';
   const color = defaults.color ?? { mode: drawn ? FieldColorModeId.PaletteClassic : FieldColorModeId.Thresholds };
   const custom = { ...(drawn ? DRAWN : {}), ...(defaults.custom ?? {}) };
