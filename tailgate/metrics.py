@@ -67,8 +67,8 @@ LABELLED_WEIGHT = Definition(
 LABELLED_SQUARES = Definition(
     "tailgate_labelled_weight_squares",
     CounterMetricFamily,
-    "The squares of these weights. The squared sum of weights over the sum of squares is how many labels of equal weight "
-    "they are worth (Kish): the n of every bound on accuracy.",
+    "The squares of these weights. The squared sum of weights over the sum of squares is how many labels of equal "
+    "weight they are worth (Kish): the n of every bound on accuracy.",
     _SERIES,
 )
 LATENCY = Definition(
