@@ -5,26 +5,42 @@ from __future__ import annotations
 import argparse
 
 from tailgate.cli import Command
-from tailgate_loadgen.options import ARRIVALS, INTERPOLATIONS, ON_DEADLINE, PAYLOADS
+from tailgate_loadgen.arrival_spec import FORMS
+from tailgate_loadgen.options import DEFAULT_RATE, INTERPOLATIONS, ON_DEADLINE, PAYLOADS
+from tailgate_loadgen.seeds import SEED_NAMES
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options to the command's parser."""
+    """Add the options to the command's parser, and the commands under it."""
+    _add_options(parser)
+    actions = parser.add_subparsers(dest="load_action", metavar="{merge,search}", title="instead of one run")
+    summary = "join the records of a run's shards, after checking that they belong together"
+    _add_merge_options(
+        actions.add_parser("merge", help=summary, description=summary, formatter_class=parser.formatter_class)
+    )
+    summary = "find the highest rate at which the quality within the deadline holds"
+    search = actions.add_parser("search", help=summary, description=summary, formatter_class=parser.formatter_class)
+    _add_options(search)
+    _add_search_options(search)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--target", required=True, metavar="HOST:PORT", help="proxy or model server that speaks the V2 protocol")
-    add("--model", required=True, metavar="NAME", help="model to ask")
+    add("--target", metavar="HOST:PORT", help="proxy or model server that speaks the V2 protocol")
+    add("--model", metavar="NAME", help="model to ask")
     add(
         "--dataset",
-        required=True,
         metavar="SPEC",
         help="digits, imagefolder:PATH or imagenet:PATH; loadgen/README.md says where files must lie",
     )
-    add("--trace", required=True, metavar="DIR", help="folder that takes client.trace and summary.json")
-    add("--rate", type=float, default=100.0, metavar="R", help="requests a second")
-    add("--arrivals", choices=ARRIVALS, default="poisson", help="how they are spaced")
+    add("--trace", metavar="DIR", help="folder that takes client.trace and summary.json")
+    add("--rate", type=float, metavar="R", help=f"requests a second (without it: {DEFAULT_RATE:g}, or as recorded)")
+    add("--arrivals", default="poisson", metavar="KIND", help=f"how they are spaced: {FORMS}")
     add("--deadline", default="100ms", metavar="TIME", help="counted from each request's scheduled instant")
     add("--passes", type=int, default=1, metavar="N", help="how often every sample is sent")
-    add("--seed", type=int, default=0, metavar="N", help="of the order, the arrivals and the subset")
+    add("--seed", type=int, default=0, metavar="N", help="of everything random")
+    for name in SEED_NAMES:
+        add(f"--seed-{name}", type=int, metavar="N", help=f"of the {name} alone (without it: derived from --seed)")
     add("--samples", type=int, metavar="N", help="a seeded subset of so many samples (without it: all)")
     add("--payload", choices=PAYLOADS, default="uint8", help="pixels, encoded files, or pixels as FP32 in 0 to 1")
     add(
@@ -54,15 +70,52 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--crop", type=int, metavar="PX", help="height and width sent (without it: what the model says)")
     add("--interpolation", choices=INTERPOLATIONS, help="filter of the resize (without it: what the model says)")
     add("--cache", metavar="DIR", help="folder of prepared images (without it: $XDG_CACHE_HOME/tailgate)")
+    add("--keep-answers", type=int, default=0, metavar="N", help="keep the answers to so many requests drawn at random")
+    add(
+        "--condition",
+        metavar="NAME=WHAT",
+        help="contention on this machine in the run: none, cpu:N (busy processes), memory:GIB (copied all the time)",
+    )
+    add("--procs", type=int, default=1, metavar="N", help="processes that send, on this machine")
+    add("--shard", metavar="K/N", help="send only requests K, K + N, K + 2 N … of the schedule")
+    add("--start-at", type=float, metavar="T", help="start the clock then, in seconds since 1970")
+    add("--run-id", metavar="ID", help="first part of every request's id (without it: random)")
     add("--quiet", action="store_true", help="no progress and no table")
 
 
+def _add_merge_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("folders", nargs="+", metavar="DIR", help="what --trace was in each shard")
+    add("--trace", required=True, metavar="DIR", help="folder that takes client.trace and summary.json of the whole")
+    add("--min-quality", metavar="Q@TIME", help="as for a run")
+    add("--quiet", action="store_true", help="no table")
+
+
+def _add_search_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--target-quality", type=float, metavar="Q", help="share that has to be right within the deadline")
+    add("--max-rate", type=float, default=100_000.0, metavar="R", help="no rate above this is tried")
+    add("--precision", type=float, default=0.05, metavar="X", help="how close, as a share of the rate")
+    add("--probe-time", default="10s", metavar="TIME", help="how long each rate is tried at least")
+
+
 def run(namespace: argparse.Namespace) -> int:
-    """Replay as the options say; returns the exit status."""
+    """Do as the options say; returns the exit status."""
+    if namespace.load_action == "merge":
+        from tailgate_loadgen.merge import merge
+
+        return merge(namespace)
     from tailgate_loadgen.options import read_options
+
+    options = read_options(namespace)
+    if namespace.load_action == "search":
+        from tailgate_loadgen.search import read_search
+        from tailgate_loadgen.search_run import execute_search
+
+        return execute_search(options, read_search(namespace, options))
     from tailgate_loadgen.run import execute
 
-    return execute(read_options(namespace))
+    return execute(options)
 
 
 COMMAND = Command("replay a labelled data set in open loop and score every answer", configure, run)

@@ -14,8 +14,15 @@ from tailgate.deadline import MAX_BUDGET_S
 from tailgate.errors import ConfigError
 from tailgate.protocol.names import MAX_NAME_LENGTH
 from tailgate.units import format_duration, parse_duration
+from tailgate_loadgen.arrival_spec import Recording, parse_arrivals
+from tailgate_loadgen.condition import Condition, parse_condition
+from tailgate_loadgen.seeds import SEED_NAMES, derive_seeds
+from tailgate_loadgen.sharing import Sharing, read_sharing
 
-ARRIVALS = ("poisson", "constant")
+REQUIRED = ("target", "model", "dataset", "trace")
+"""Not so declared to argparse, because `tailgate load merge` has none of them."""
+
+DEFAULT_RATE = 100.0
 PAYLOADS = ("uint8", "jpeg", "fp32")
 ON_DEADLINE = ("cancel", "wait")
 INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
@@ -48,11 +55,12 @@ class Options:
         model: Name of the model to ask.
         dataset: As typed: a kind and, after a colon, where it lies.
         trace: Folder of the outputs.
-        rate: Requests a second.
-        arrivals: How they are spaced.
+        rate: Requests a second; None only for a recording that is replayed as it was.
+        arrivals: How they are spaced, as typed.
         deadline_s: Seconds from the scheduled instant.
         passes: How often every sample is sent.
-        seed: Of everything random.
+        seed: What seeds are derived from that are not given.
+        seeds: Those of everything random, by what they are for.
         samples: Size of the subset; None for all.
         payload: Form in which an image is sent.
         on_deadline: Whether gRPC cancels at the deadline, or a late answer is waited for.
@@ -63,6 +71,9 @@ class Options:
         crop: Height and width of an image as it is sent.
         interpolation: Name of PIL's filter in lower case.
         cache: Folder of prepared images.
+        keep_answers: Of how many requests the answer is kept.
+        condition: What else goes on during the run; None for nothing said.
+        sharing: Which part of it which process does.
         quiet: No progress and no table.
     """
 
@@ -70,11 +81,12 @@ class Options:
     model: str
     dataset: str
     trace: Path
-    rate: float
-    arrivals: Literal["poisson", "constant"]
+    rate: float | None
+    arrivals: str
     deadline_s: float
     passes: int
     seed: int
+    seeds: dict[str, int]
     samples: int | None
     payload: Literal["uint8", "jpeg", "fp32"]
     on_deadline: Literal["cancel", "wait"]
@@ -85,6 +97,9 @@ class Options:
     crop: int | None
     interpolation: str | None
     cache: Path
+    keep_answers: int
+    condition: Condition | None
+    sharing: Sharing
     quiet: bool
 
 
@@ -94,6 +109,9 @@ def read_options(namespace: argparse.Namespace) -> Options:
     Raises:
         ConfigError: One of them is out of range, has no meaning, or contradicts another.
     """
+    missing = [f"--{name}" for name in REQUIRED if getattr(namespace, name) is None]
+    if missing:
+        raise ConfigError(f"the following options are required: {', '.join(missing)}; see 'tailgate load --help'")
     deadline_s = parse_duration(namespace.deadline, "--deadline")
     if deadline_s > MAX_BUDGET_S:
         raise ConfigError(
@@ -102,8 +120,10 @@ def read_options(namespace: argparse.Namespace) -> Options:
     max_lag_s = max(MIN_MAX_LAG_S, MAX_LAG_SHARE * deadline_s)
     if namespace.max_lag is not None:
         max_lag_s = parse_duration(namespace.max_lag, "--max-lag")
-    if not (math.isfinite(namespace.rate) and namespace.rate > 0):
-        raise ConfigError(f"--rate is {namespace.rate}; expected requests a second, above zero")
+    min_quality = None if namespace.min_quality is None else parse_min_quality(namespace.min_quality)
+    if min_quality is not None:
+        check_visible(min_quality, deadline_s, namespace.on_deadline)
+    seed = _at_least("--seed", namespace.seed, 0)
     if not 1 <= len(namespace.model.encode()) <= MAX_NAME_LENGTH:
         raise ConfigError(f"--model is {namespace.model!r}; expected a name of 1 to {MAX_NAME_LENGTH} bytes")
     return Options(
@@ -111,21 +131,25 @@ def read_options(namespace: argparse.Namespace) -> Options:
         model=namespace.model,
         dataset=namespace.dataset,
         trace=Path(namespace.trace),
-        rate=namespace.rate,
+        rate=_rate(namespace.rate, namespace.arrivals),
         arrivals=namespace.arrivals,
         deadline_s=deadline_s,
         passes=_at_least("--passes", namespace.passes, 1),
-        seed=_at_least("--seed", namespace.seed, 0),
+        seed=seed,
+        seeds=derive_seeds(seed, _given_seeds(namespace)),
         samples=_at_least("--samples", namespace.samples, 1) if namespace.samples is not None else None,
         payload=namespace.payload,
         on_deadline=namespace.on_deadline,
-        min_quality=_min_quality(namespace.min_quality, deadline_s, namespace.on_deadline),
+        min_quality=min_quality,
         max_lag_s=max_lag_s,
         warmup=_at_least("--warmup", namespace.warmup, 0),
         resize=_at_least("--resize", namespace.resize, 1) if namespace.resize is not None else None,
         crop=_at_least("--crop", namespace.crop, 1) if namespace.crop is not None else None,
         interpolation=namespace.interpolation,
         cache=Path(namespace.cache) if namespace.cache else default_cache(os.environ.get("XDG_CACHE_HOME", "")),
+        keep_answers=_at_least("--keep-answers", namespace.keep_answers, 0),
+        condition=None if namespace.condition is None else parse_condition(namespace.condition),
+        sharing=read_sharing(namespace),
         quiet=namespace.quiet,
     )
 
@@ -136,6 +160,20 @@ def default_cache(xdg_cache_home: str) -> Path:
     return (base if base.is_absolute() else Path.home() / ".cache") / "tailgate"
 
 
+def _rate(rate: float | None, arrivals: str) -> float | None:
+    recorded = isinstance(parse_arrivals(arrivals), Recording)
+    if rate is None:
+        return None if recorded else DEFAULT_RATE
+    if not 0 < rate < math.inf:
+        raise ConfigError(f"--rate is {rate}; expected requests a second, above zero")
+    return rate
+
+
+def _given_seeds(namespace: argparse.Namespace) -> dict[str, int]:
+    given = {name: getattr(namespace, f"seed_{name}") for name in SEED_NAMES}
+    return {name: _at_least(f"--seed-{name}", seed, 0) for name, seed in given.items() if seed is not None}
+
+
 def _target(text: str) -> str:
     match = _TARGET.fullmatch(text.strip())
     if match is None or not 1 <= int(match[1] or 1) <= 65535:
@@ -143,19 +181,30 @@ def _target(text: str) -> str:
     return match[0]
 
 
-def _min_quality(text: str | None, deadline_s: float, on_deadline: str) -> MinQuality | None:
-    if text is None:
-        return None
+def parse_min_quality(text: str) -> MinQuality:
+    """What `--min-quality` means.
+
+    Raises:
+        ConfigError: It has no meaning.
+    """
     match = _MIN_QUALITY.fullmatch(text.strip())
     if match is None or not 0 < float(match[1]) <= 1:
         raise ConfigError(f"--min-quality is {text!r}; expected a share above 0 and a time, such as 0.95@50ms")
-    threshold_s = parse_duration(match[2], "--min-quality: the time after '@'")
-    if threshold_s > deadline_s and on_deadline == "cancel":
+    return MinQuality(float(match[1]), parse_duration(match[2], "--min-quality: the time after '@'"))
+
+
+def check_visible(min_quality: MinQuality, deadline_s: float, on_deadline: str) -> None:
+    """Whether answers as late as that are seen at all.
+
+    Raises:
+        ConfigError: They are not.
+    """
+    if min_quality.threshold_s > deadline_s and on_deadline == "cancel":
         raise ConfigError(
-            f"--min-quality is {text!r}, later than --deadline {format_duration(deadline_s)}, after which no answer is "
-            "seen; ask for a time within the deadline, or take --on-deadline wait"
+            f"--min-quality is about {format_duration(min_quality.threshold_s)}, later than --deadline "
+            f"{format_duration(deadline_s)}, after which no answer is seen; ask for a time within the deadline, or "
+            "take --on-deadline wait"
         )
-    return MinQuality(float(match[1]), threshold_s)
 
 
 def _at_least(name: str, value: int, lowest: int) -> int:

@@ -1,4 +1,4 @@
-"""What a run leaves in its folder besides its records: the header of its trace, and its summary."""
+"""What a run leaves in its folder besides its records: the header of its trace, its summary, and answers."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tailgate.errors import TraceError
-from tailgate_loadgen.options import Options
+from tailgate.trace.files import read_trace
+from tailgate_loadgen.options import MinQuality, Options
 from tailgate_loadgen.sender import Job
+from tailgate_loadgen.summary import Facts, summarize
 
 TRACE_NAME = "client.trace"
 SUMMARY_NAME = "summary.json"
+ANSWERS_NAME = "answers"
 
 
-def trace_header(options: Options, job: Job, start_unix_s: float, version: str) -> dict[str, Any]:
+def trace_header(options: Options, job: Job, rate: float, start_unix_s: float, version: str) -> dict[str, Any]:
     """What the trace says of its run: all that is needed to repeat it, and to tell whether two are comparable."""
     return {
         "role": "client",
@@ -31,19 +35,70 @@ def trace_header(options: Options, job: Job, start_unix_s: float, version: str) 
         "payload": options.payload,
         "datatype": job.dataset.datatype,
         "shape": list(job.dataset.shape),
-        "rate": options.rate,
+        "rate": rate,
         "arrivals": options.arrivals,
         "deadline_s": options.deadline_s,
         "on_deadline": options.on_deadline,
+        "condition": None if options.condition is None else asdict(options.condition),
+        "max_lag_s": options.max_lag_s,
         "passes": options.passes,
-        "samples": len(job.schedule) // options.passes,
+        "samples": job.schedule.total // options.passes,
+        "scheduled": job.schedule.total,
         "warmup": options.warmup,
         "seed": options.seed,
         "seeds": dict(job.schedule.seeds),
         "schedule_sha256": job.schedule.sha256,
+        "shard": None if job.shard is None else {"index": job.shard.index, "of": job.shard.of},
         "start_unix_s": start_unix_s,
         "clock": "latency_s and lag_s: monotonic, from the scheduled instant; arrival_unix_s: start_unix_s + schedule",
     }
+
+
+def write_summary(
+    folder: Path, header: Mapping[str, Any], min_quality: MinQuality | None, *, interrupted: bool
+) -> dict[str, Any]:
+    """Sum up the trace in this folder and write that beside it.
+
+    Args:
+        folder: Where the trace lies.
+        header: What it says of its run.
+        min_quality: What the run has to reach, if anything.
+        interrupted: Whether it was stopped before its end.
+
+    Returns:
+        The summary, with the header in it under `run`.
+
+    Raises:
+        TraceError: The trace cannot be read back, or the summary not be written.
+    """
+    scheduled, shard = range(header["scheduled"]), header["shard"]
+    facts = Facts(
+        deadline_s=header["deadline_s"],
+        rate=header["rate"],
+        samples=header["samples"],
+        scheduled=len(scheduled[shard["index"] :: shard["of"]] if shard else scheduled),
+        interrupted=interrupted,
+        max_lag_s=header["max_lag_s"],
+        min_quality=min_quality,
+    )
+    records = read_trace(folder / TRACE_NAME).records
+    summary = {"run": dict(header), **summarize(records[records["pass_index"] >= 0], facts)}
+    write_json(folder / SUMMARY_NAME, summary)
+    return summary
+
+
+def write_answers(folder: Path, answers: Mapping[str, bytes]) -> None:
+    """Write each answer, a ModelInferResponse as it came, into a file named after its request's id.
+
+    Raises:
+        TraceError: The disk refuses.
+    """
+    try:
+        for request_id, answer in answers.items():
+            (folder / ANSWERS_NAME).mkdir(exist_ok=True)
+            (folder / ANSWERS_NAME / f"{request_id}.pb").write_bytes(answer)
+    except OSError as error:
+        raise TraceError(f"{folder / ANSWERS_NAME} cannot be written: {error.strerror}") from error
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""A run from beginning to end: find the data, ask the target, prepare, warm up, send, sum up."""
+"""A run from beginning to end: prepare, warm up, send, sum up."""
 
 from __future__ import annotations
 
@@ -14,24 +14,20 @@ from typing import Any
 
 from tailgate import __version__
 from tailgate.cli import EXIT_MISSED, EXIT_OK, EXIT_UNUSABLE
-from tailgate.errors import TraceError
+from tailgate.errors import ConfigError
 from tailgate.observation import Observation
-from tailgate.protocol.envelope import RequestFrame
-from tailgate.trace.files import TraceWriter, read_trace
+from tailgate.trace.files import TraceWriter
 from tailgate.trace.recorder import Recorder
-from tailgate_loadgen.datasets.dataset import Dataset
-from tailgate_loadgen.datasets.files import LabelledFiles
-from tailgate_loadgen.datasets.prepare import prepare_digits, prepare_files
-from tailgate_loadgen.datasets.sources import find_files
-from tailgate_loadgen.fitting import check_classes, fit_model
+from tailgate_loadgen.arrivals import mean_rate
+from tailgate_loadgen.condition import under
+from tailgate_loadgen.material import Material, prepare
 from tailgate_loadgen.options import Options
-from tailgate_loadgen.outputs import SUMMARY_NAME, TRACE_NAME, trace_header, write_json
-from tailgate_loadgen.schedule import make_schedule
+from tailgate_loadgen.outputs import TRACE_NAME, trace_header, write_answers, write_summary
+from tailgate_loadgen.schedule import Schedule, kept_answers
 from tailgate_loadgen.screen import Screen
 from tailgate_loadgen.sender import Job, Sender, infer_stub
-from tailgate_loadgen.summary import Facts, summarize
 from tailgate_loadgen.tally import Tally
-from tailgate_loadgen.target import Description, describe, open_channel
+from tailgate_loadgen.target import open_channel
 from tailgate_loadgen.warmup import warm_up
 
 LEAD_S = 0.1
@@ -44,65 +40,87 @@ def execute(options: Options) -> int:
     Raises:
         UsageError: There is nothing to send, nobody to send it to, or nowhere to write.
     """
-    files = find_files(options.dataset)
-    trace = options.trace / TRACE_NAME
-    if trace.exists():  # said now rather than after minutes of preparation
-        raise TraceError(f"{trace} exists; traces are never overwritten, so choose another folder")
     with Screen(quiet=options.quiet) as screen:
-        # Two loops rather than one, so that Ctrl-C ends the preparation between them at once.
-        job = _prepare(options, files, asyncio.run(_ask(options)), screen)
-        header, complete = asyncio.run(_replay(options, job, screen))
-    facts = Facts(
-        deadline_s=options.deadline_s,
-        rate=options.rate,
-        samples=len(job.schedule) // options.passes,
-        scheduled=len(job.schedule),
-        interrupted=not complete,
-        max_lag_s=options.max_lag_s,
-        min_quality=options.min_quality,
-    )
-    records = read_trace(trace).records
-    summary = {"run": header, **summarize(records[records["pass_index"] >= 0], facts)}
-    write_json(options.trace / SUMMARY_NAME, summary)
+        material, schedule = prepare(options, screen)
+        summary = perform(options, material, schedule, screen)
     screen.table(summary)
-    return _exit_status(summary)
+    return exit_status(summary)
 
 
-async def _ask(options: Options) -> Description:
-    async with open_channel(options.target) as channel:
-        return await describe(channel, options.target, options.model)
+def perform(
+    options: Options,
+    material: Material,
+    schedule: Schedule,
+    screen: Screen,
+    *,
+    hopeless: Callable[[Tally], bool] = lambda _: False,
+) -> dict[str, Any]:
+    """One run, in as many processes as the options say; returns its summary, which is written, too.
+
+    Args:
+        options: What the run is told.
+        material: What it sends.
+        schedule: When it sends it, in whole.
+        screen: Where its progress is seen.
+        hopeless: Ends it as soon as this is true of how it stands; asked in a run of a single process only.
+    """
+    with under(options.condition):
+        if options.sharing.procs > 1:
+            from tailgate_loadgen.procs import perform_in_processes
+
+            return perform_in_processes(options, schedule, screen)
+        return send(options, material, schedule, screen, start_at=lambda: _start_instant(options), hopeless=hopeless)
 
 
-def _prepare(options: Options, files: LabelledFiles | None, description: Description, screen: Screen) -> Job:
-    """Everything that takes time or can be found wrong before a clock starts; what is cheap comes first."""
-    wanted = fit_model(description.metadata, description.parameters, options, are_digits=files is None)
-    labelled: Dataset | LabelledFiles = prepare_digits(options.payload) if files is None else files
-    check_classes(labelled, wanted.classes, options)
-    schedule = make_schedule(
-        dataset_size=len(labelled.labels),
-        passes=options.passes,
-        rate=options.rate,
-        arrivals=options.arrivals,
-        seed=options.seed,
-        samples=options.samples,
-    )
-    dataset = (
-        prepare_files(labelled, options.payload, wanted.transform, options.cache, screen)
-        if isinstance(labelled, LabelledFiles)
-        else labelled
-    )
-    return Job(
-        run_id=secrets.token_hex(6),
+def send(
+    options: Options,
+    material: Material,
+    schedule: Schedule,
+    screen: Screen,
+    *,
+    start_at: Callable[[], float],
+    hopeless: Callable[[Tally], bool] = lambda _: False,
+) -> dict[str, Any]:
+    """One run in this process, or its share of one; returns its summary, which is written, too.
+
+    Args:
+        options: What the run is told.
+        material: What it sends.
+        schedule: When it is sent, in whole, of which this process takes its share.
+        screen: Where its progress is seen.
+        start_at: Asked when all is ready for the start, in seconds since 1970; a start that is past is an error.
+        hopeless: As for `perform`.
+    """
+    # Two loops rather than one (the other one has asked the target), so that Ctrl-C ends the preparation at once.
+    job = Job(
+        run_id=options.sharing.run_id or secrets.token_hex(6),
         model=options.model,
-        frame=RequestFrame(options.model, wanted.name, dataset.datatype, dataset.shape),
-        dataset=dataset,
-        schedule=schedule,
+        frame=material.frame,
+        dataset=material.dataset,
+        schedule=schedule.share_of(options.sharing.shard),
         deadline_s=options.deadline_s,
         on_deadline=options.on_deadline,
+        shard=options.sharing.shard,
+        kept=kept_answers(schedule, options.keep_answers),
     )
+    rate = mean_rate(schedule.due_s) if options.rate is None else options.rate
+    header, complete = asyncio.run(_replay(options, job, rate, screen, start_at=start_at, hopeless=hopeless))
+    return write_summary(options.trace, header, options.min_quality, interrupted=not complete)
 
 
-async def _replay(options: Options, job: Job, screen: Screen) -> tuple[dict[str, Any], bool]:
+def _start_instant(options: Options) -> float:
+    return options.sharing.start_at_unix_s or time.time() + LEAD_S
+
+
+async def _replay(
+    options: Options,
+    job: Job,
+    rate: float,
+    screen: Screen,
+    *,
+    start_at: Callable[[], float],
+    hopeless: Callable[[Tally], bool],
+) -> tuple[dict[str, Any], bool]:
     """Send everything; returns the trace's header, and whether the run was not interrupted."""
     loop = asyncio.get_running_loop()
     async with open_channel(options.target) as channel:
@@ -113,8 +131,9 @@ async def _replay(options: Options, job: Job, screen: Screen) -> tuple[dict[str,
         gc.collect()
         gc.freeze()
         tally = Tally(total=len(job.schedule))
-        start_s, start_unix_s = loop.time() + LEAD_S, time.time() + LEAD_S
-        header = trace_header(options, job, start_unix_s, __version__)
+        start_unix_s = start_at()
+        start_s = loop.time() + _checked_lead_s(start_unix_s)
+        header = trace_header(options, job, rate, start_unix_s, __version__)
         recorder = Recorder(TraceWriter(options.trace / TRACE_NAME, header))
         for observation in warm_ups:
             recorder.record(observation)
@@ -125,6 +144,8 @@ async def _replay(options: Options, job: Job, screen: Screen) -> tuple[dict[str,
         def end(observation: Observation) -> None:
             recorder.record(observation)
             tally.add(observation)
+            if hopeless(tally):
+                sender.stop()
 
         sender = Sender(stub, job, start_s=start_s, start_unix_s=start_unix_s, on_start=start, on_end=end)
         drawing = loop.create_task(screen.follow(tally, sender.idle_s))
@@ -135,7 +156,15 @@ async def _replay(options: Options, job: Job, screen: Screen) -> tuple[dict[str,
             drawing.cancel()
             recorder.close()
             gc.unfreeze()
+    write_answers(options.trace, sender.kept)
     return header, complete
+
+
+def _checked_lead_s(start_unix_s: float) -> float:
+    lead_s = start_unix_s - time.time()
+    if lead_s <= 0:
+        raise ConfigError(f"--start-at was {-lead_s:.1f} s ago when everything was ready; name a later instant")
+    return lead_s
 
 
 @contextmanager
@@ -150,7 +179,8 @@ def _on_signals(loop: asyncio.AbstractEventLoop, handle: Callable[[], None]) -> 
             loop.remove_signal_handler(number)
 
 
-def _exit_status(summary: dict[str, Any]) -> int:
+def exit_status(summary: dict[str, Any]) -> int:
+    """What a run's summary means for the shell; says why on standard error, if it is not good."""
     if not summary["valid"]:
         sys.stderr.write(f"tailgate load: the run is not valid: {'; '.join(summary['invalid_because'])}\n")
         return EXIT_UNUSABLE

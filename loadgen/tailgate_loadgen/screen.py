@@ -91,13 +91,13 @@ def summary_table(summary: dict[str, Any]) -> Table:
     over = summary["over_passes"]
     for name, value in (
         ("requests", f"{summary['arrivals']:,} of {summary['scheduled']:,}"),
-        ("rate asked, achieved", f"{summary['rate']:g}/s, {_number(summary['achieved_rate'])}/s"),
+        ("rate due, achieved", f"{_number(summary['scheduled_rate'])}/s, {_number(summary['achieved_rate'])}/s"),
         ("outcomes", "\n".join(f"{name} {count:,}" for name, count in summary["outcomes"].items())),
         ("accuracy of answers", _percent(summary["accuracy_of_answers"])),
         (f"right within {format_duration(summary['deadline_s'])}", _percent(summary["time_critical_accuracy"])),
         (f"worst … best of {over['passes']} passes", f"{_percent(over['worst'])} … {_percent(over['best'])}"),
         ("latency p50, p99, p99.9", _times(summary["latency_s"], "p50", "p99", "p99.9")),
-        ("own lag p50, p99, max", _times(summary["lag_s"], "p50", "p99", "max")),
+        ("own lag p50, p99, p99.9, max", _times(summary["lag_s"], "p50", "p99", "p99.9", "max")),
         ("run", "valid" if summary["valid"] else "INVALID"),
     ):
         table.add_row(name, value)

@@ -24,6 +24,7 @@ from tailgate.protocol.names import DEADLINE_MS, LABEL, MODEL_INFER, REQUEST_ID
 from tailgate_loadgen.datasets.dataset import Dataset
 from tailgate_loadgen.pacer import Pacer
 from tailgate_loadgen.schedule import Schedule
+from tailgate_loadgen.sharing import Shard
 from tailgate_loadgen.timeouts import timeout_at
 
 Stub = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
@@ -54,9 +55,11 @@ class Job:
         model: Name in observations.
         frame: Builds the requests.
         dataset: Payloads and labels.
-        schedule: The requests.
+        schedule: The requests that this process sends.
         deadline_s: Seconds each has from its instant.
         on_deadline: What happens then.
+        shard: Which process this is; None for the only one.
+        kept: Passes and samples of the requests whose answers are kept.
     """
 
     run_id: str
@@ -66,6 +69,8 @@ class Job:
     schedule: Schedule
     deadline_s: float
     on_deadline: Literal["cancel", "wait"]
+    shard: Shard | None
+    kept: frozenset[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,8 @@ class Sender:
         self._on_end = on_end
         self._flights: dict[asyncio.Task[None], _Flight] = {}
         self._stopped = self._abandoned = False
+        self.kept: dict[str, bytes] = {}
+        """Answers that are kept, by the id of their request."""
         self._pacer = Pacer(self._loop, start_s + job.schedule.due_s, self._send)
 
     async def run(self) -> bool:
@@ -135,9 +142,13 @@ class Sender:
             await asyncio.gather(*self._flights)
         return started == len(self._job.schedule) and not self._abandoned
 
-    def interrupt(self) -> None:
-        """Start no more requests and let those in flight end; the second time, cancel them too."""
+    def stop(self) -> None:
+        """Start no more requests and let those in flight end."""
         self._pacer.stop()
+
+    def interrupt(self) -> None:
+        """As `stop`; the second time, cancel those in flight, too."""
+        self.stop()
         if self._stopped:
             self._abandoned = True
             for flight in self._flights.values():
@@ -179,6 +190,8 @@ class Sender:
             status = Status.CANCELLED
         ended_s = self._loop.time()
         outcome, predicted = judge(status, answer, late=flight.request.deadline.passed(ended_s))
+        if status is Status.OK and (flight.request.pass_index, flight.request.sample) in self._job.kept:
+            self.kept[flight.request.id] = answer
         self._end(flight.request, flight.sent_s, ended_s, outcome=outcome, status=status, predicted=predicted)
         task = asyncio.current_task()
         assert task is not None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tailgate.errors import Status
 from tailgate.outcome import Outcome
@@ -21,7 +22,7 @@ from tailgate.units import format_duration
 from tailgate_loadgen.options import MinQuality
 
 SCHEMA_VERSION = 1
-MAX_NOT_SENT_SHARE = 0.001
+MAX_PAST_DEADLINE_SHARE = 0.001
 LATENCY_PERCENTILES = (50, 90, 95, 99, 99.9)
 LAG_PERCENTILES = (50, 99, 99.9, 100)
 
@@ -68,10 +69,11 @@ def summarize(records: Records, facts: Facts) -> dict[str, Any]:
     right_in_time = int(score[in_time].sum())
     sent = records["outcome"] != Outcome.NOT_SENT
     lag_s = records["lag_s"].astype(np.float64)
+    sent_late = int((sent & (records["lag_s"] > np.float32(facts.deadline_s))).sum())  # as exact as it was recorded
     passes = [_pass(records[records["pass_index"] == index], facts) for index in np.unique(records["pass_index"])]
     reached = _reached(records, facts)
     lag = _percentiles(lag_s, LAG_PERCENTILES)
-    reasons = _reasons(len(records), int((~sent).sum()), lag["p99"], facts)
+    reasons = _reasons(len(records), int((~sent).sum()) + sent_late, lag["p99"], facts)
     return {
         "schema_version": SCHEMA_VERSION,
         "valid": not reasons,
@@ -81,6 +83,7 @@ def summarize(records: Records, facts: Facts) -> dict[str, Any]:
         "scheduled": facts.scheduled,
         "arrivals": len(records),
         "not_sent": int((~sent).sum()),
+        "sent_after_deadline": sent_late,
         "answered": int(answered.sum()),
         "right": right,
         "right_in_time": right_in_time,
@@ -95,7 +98,8 @@ def summarize(records: Records, facts: Facts) -> dict[str, Any]:
         "lag_s": lag,
         "max_lag_s": facts.max_lag_s,
         "rate": facts.rate,
-        "achieved_rate": _achieved_rate(records[sent]),
+        "scheduled_rate": _rate(records["arrival_unix_s"]),
+        "achieved_rate": _rate((records["arrival_unix_s"] + records["lag_s"])[sent]),
     }
 
 
@@ -141,7 +145,7 @@ def _reached(records: Records, facts: Facts) -> dict[str, Any] | None:
     }
 
 
-def _reasons(rows: int, not_sent: int, lag_p99_s: float | None, facts: Facts) -> list[str]:
+def _reasons(rows: int, past_deadline: int, lag_p99_s: float | None, facts: Facts) -> list[str]:
     reasons = []
     if facts.interrupted:
         reasons.append(f"it was interrupted after {rows} of {facts.scheduled} requests")
@@ -152,21 +156,18 @@ def _reasons(rows: int, not_sent: int, lag_p99_s: float | None, facts: Facts) ->
             f"the generator itself was late: p99 of its lag is {format_duration(lag_p99_s)}, allowed are "
             f"{format_duration(facts.max_lag_s)}; lower --rate, give it a processor of its own, or raise --max-lag"
         )
-    if not_sent > MAX_NOT_SENT_SHARE * rows:
+    if past_deadline > MAX_PAST_DEADLINE_SHARE * rows:
         reasons.append(
-            f"{not_sent} of {rows} requests were past their deadline before they could be sent, allowed are "
-            f"{MAX_NOT_SENT_SHARE:.1%}; lower --rate, or lengthen --deadline"
+            f"{past_deadline} of {rows} requests were past their deadline before they were sent, allowed are "
+            f"{MAX_PAST_DEADLINE_SHARE:.1%}; lower --rate, or lengthen --deadline"
         )
     return reasons
 
 
-def _achieved_rate(sent: Records) -> float | None:
-    """Requests a second from the first to the last that was sent."""
-    if len(sent) < 2:
-        return None
-    at_s = sent["arrival_unix_s"] + sent["lag_s"]
-    span_s = float(at_s.max() - at_s.min())
-    return (len(sent) - 1) / span_s if span_s > 0 else None
+def _rate(at_s: npt.NDArray[np.float64]) -> float | None:
+    """Requests a second from the first to the last."""
+    span_s = float(at_s.max() - at_s.min()) if len(at_s) > 1 else 0.0
+    return (len(at_s) - 1) / span_s if span_s > 0 else None
 
 
 def _percentiles(values: np.ndarray, percentiles: tuple[float, ...]) -> dict[str, float | None]:

@@ -11,6 +11,7 @@ from tailgate.errors import Status, UsageError
 from tailgate.observation import Observation
 from tailgate.protocol.names import REQUEST_ID
 from tailgate_loadgen.sender import Job, Stub, judge
+from tailgate_loadgen.sharing import Shard
 
 TIMEOUT_S = 10.0
 MAX_TOTAL_S = 30.0
@@ -43,7 +44,8 @@ async def warm_up(stub: Stub, job: Job, count: int) -> list[Observation]:
 
 
 async def _send(stub: Stub, job: Job, number: int) -> Observation:
-    request_id = f"{job.run_id}-warmup-{number}"
+    shard = job.shard or Shard(0, 1)
+    request_id = f"{job.run_id}-warmup-{shard.index + number * shard.of}"
     sample = int(job.schedule.sample[number % len(job.schedule)])
     body = job.frame.build(request_id, job.dataset.payload(sample))
     start_unix_s, deadline = time.time(), Deadline(time.monotonic(), TIMEOUT_S)

@@ -96,17 +96,23 @@ class Ran:
 
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
-    """Runs `tailgate load` with these options beside --trace and --cache."""
+    """Runs `tailgate load`, or the action under it, with these options beside --trace and --cache."""
     entry = EntryPoint("load", "tailgate_loadgen.command:COMMAND", "tailgate.commands")
     monkeypatch.setattr(tailgate.cli, "entry_points", lambda **_: [entry])
     # These machines may be busy: whether the generator kept its pace is asked for where that is the question.
     defaults = {"--dataset": "digits", "--model": "right", "--rate": "400", "--deadline": "2s", "--max-lag": "10s"}
 
-    def run(*flags: str, folder: str = "run", **options: object) -> Ran:
-        given = defaults | {f"--{name.replace('_', '-')}": str(value) for name, value in options.items()}
-        given |= {"--trace": str(tmp_path / folder), "--cache": str(tmp_path / "cache")}
+    def run(*flags: str, folder: str = "run", action: str | None = None, **options: object) -> Ran:
+        given = ({} if action == "merge" else defaults) | {
+            f"--{name.replace('_', '-')}": str(value) for name, value in options.items()
+        }
+        given |= {"--trace": str(tmp_path / folder)}
+        given |= {} if action == "merge" else {"--cache": str(tmp_path / "cache")}
+        given = {name: value for name, value in given.items() if value != "None"}
         try:
-            status = tailgate.cli.main(["load", *flags, *(part for pair in given.items() for part in pair)])
+            status = tailgate.cli.main(
+                ["load", *([action] if action else []), *flags, *(part for pair in given.items() for part in pair)]
+            )
         except SystemExit as exit_:  # argparse
             status = int(exit_.code or 0)
         captured = capsys.readouterr()

@@ -18,6 +18,7 @@ import pytest
 from tailgate.digits import load_digits
 from tailgate.errors import Status
 from tailgate.outcome import Outcome
+from tailgate.pb import inference_pb2 as pb
 from tailgate.trace.files import read_trace
 from tailgate.trace.views import passes_of, response_times_s, scores
 
@@ -140,7 +141,10 @@ def test_the_header_of_the_trace_is_enough_to_repeat_the_run(load: Load, server:
     assert first["run_id"] != second["run_id"]
     assert first["schedule_sha256"] != other["schedule_sha256"]
     assert first["dataset_digest"] == other["dataset_digest"]
-    assert set(first["seeds"]) == {"order", "arrivals", "subset"}
+    assert set(first["seeds"]) == {"order", "arrivals", "subset", "sampling"}
+    with_its_seeds = {f"seed_{name}": value for name, value in first["seeds"].items()}
+    repeated = load(target=server.address, samples=20, seed=1, folder="run-3", **with_its_seeds).trace.header
+    assert repeated["schedule_sha256"] == first["schedule_sha256"]
     assert (first["role"], first["model"], first["deadline_s"], first["passes"]) == ("client", "right", 2.0, 1)
 
 
@@ -213,6 +217,33 @@ def test_a_second_signal_cancels_what_is_in_flight(
     records = read_trace(tmp_path / "run" / "client.trace").records
     assert len(records) == 20
     assert (records["outcome"] == Outcome.CLIENT_CANCELLED).all()
+
+
+def test_answers_are_kept_of_requests_drawn_at_random_as_they_came(load: Load, server: Server) -> None:
+    ran = load(target=server.address, samples=40, keep_answers=6)
+    files = list((ran.folder / "answers").iterdir())
+    kept = {file.stem: pb.ModelInferResponse.FromString(file.read_bytes()) for file in files}
+    assert len(kept) == 6
+    labels = {row["request_id"].decode(): row["label"] for row in ran.rows}
+    for request_id, answer in kept.items():
+        assert np.frombuffer(answer.raw_output_contents[0], np.float32).argmax() == labels[request_id]
+    assert not (load(target=server.address, samples=5, folder="none").folder / "answers").exists()
+
+
+def test_a_recording_is_replayed_at_its_own_pace_and_a_run_can_be_the_recording(
+    load: Load, server: Server, tmp_path: Path
+) -> None:
+    lines = ["at", *(str(5 + number / 200) for number in range(25))]
+    (tmp_path / "instants.csv").write_text("\n".join(lines))
+    ran = load(target=server.address, samples=20, rate=None, arrivals=f"csv:{tmp_path / 'instants.csv'}")
+    assert ran.status == 0
+    due_s = np.sort(ran.rows["arrival_unix_s"])
+    assert np.diff(due_s) == pytest.approx(1 / 200, abs=1e-6)
+    assert ran.trace.header["rate"] == ran.summary["rate"] == pytest.approx(200)
+    again = load(target=server.address, samples=20, rate=400, arrivals=f"trace:{ran.folder}", folder="again")
+    assert np.diff(np.sort(again.rows["arrival_unix_s"])) == pytest.approx(1 / 400, abs=1e-6)
+    short = load(target=server.address, samples=26, arrivals=f"csv:{tmp_path / 'instants.csv'}", folder="short")
+    assert (short.status, "has 25 instants for 26 requests" in short.error) == (2, True)
 
 
 def test_a_trace_is_never_overwritten(load: Load, server: Server) -> None:

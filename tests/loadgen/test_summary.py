@@ -116,6 +116,7 @@ def test_the_summary_is_what_the_definitions_say(
         ordered = sorted(one.response_time_s for one in every)
         value = ordered[math.ceil(share * len(ordered)) - 1]
         assert summary["latency_s"][name] == (value if math.isfinite(value) else None)
+    assert set(summary["lag_s"]) == {"p50", "p99", "p99.9", "max"}
     assert summary["lag_s"]["max"] == np.float32(max(one.lag_s for one in every))
 
 
@@ -140,11 +141,18 @@ def steady(count: int, **changed: Any) -> list[Observation]:
     ("observations", "changed", "reason"),
     [
         (steady(1000), {}, None),
-        (steady(990) + steady(1000, lag_s=0.5)[990:], {"max_lag_s": 0.1}, None),  # p99 is the 990th of 1,000
+        (steady(990) + steady(1000, lag_s=0.05)[990:], {"max_lag_s": 0.01}, None),  # p99 is the 990th of 1,000
         (
-            steady(989) + steady(1000, lag_s=0.5)[989:],
-            {"max_lag_s": 0.1},
-            "p99 of its lag is 500 ms, allowed are 100 ms",
+            steady(989) + steady(1000, lag_s=0.05)[989:],
+            {"max_lag_s": 0.01},
+            "p99 of its lag is 50 ms, allowed are 10 ms",
+        ),
+        (steady(999) + steady(1000, lag_s=0.06)[999:], {}, None),
+        (steady(998) + steady(1000, lag_s=0.06)[998:], {}, "2 of 1000 requests were past their deadline"),
+        (
+            steady(998) + steady(999, lag_s=0.06)[998:] + steady(1000, outcome=Outcome.NOT_SENT)[999:],
+            {},
+            "2 of 1000 requests were past their deadline before they were sent, allowed are 0.1%",
         ),
         (steady(999) + steady(1000, outcome=Outcome.NOT_SENT)[999:], {}, None),
         (steady(998) + steady(1000, outcome=Outcome.NOT_SENT)[998:], {}, "2 of 1000 requests were past their deadline"),
@@ -181,6 +189,10 @@ def test_equal_passes_have_exactly_their_quality_as_mean() -> None:
 def test_the_achieved_rate_is_that_of_what_was_sent() -> None:
     assert summarize(records_of(steady(101)), facts(101, 101))["achieved_rate"] == pytest.approx(100)
     assert summarize(records_of(steady(1)), facts(1, 1))["achieved_rate"] is None
+    every_second_sent = steady(101)[::2] + [one._replace(outcome=Outcome.NOT_SENT) for one in steady(101)[1::2]]
+    half = summarize(records_of(every_second_sent), facts(101, 101))
+    assert half["scheduled_rate"] == pytest.approx(100)
+    assert half["achieved_rate"] == pytest.approx(50)
 
 
 @pytest.mark.parametrize("count", [0, 1, 100])

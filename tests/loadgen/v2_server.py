@@ -46,6 +46,7 @@ class Behaviour:
         self.log = log.open("a")
         self.requests = 0
         self.stalled_until: float | None = None
+        self.turn = asyncio.Lock()
 
     async def infer(self, body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         """Answer right, wrong, late, never, with garbage, or not at all."""
@@ -65,6 +66,9 @@ class Behaviour:
                 if self.stalled_until is None:
                     self.stalled_until = now + STALL_S
                 await asyncio.sleep(max(0.0, self.stalled_until - now))
+            case "queues":
+                async with self.turn:
+                    await asyncio.sleep(0.01)
             case "dies" if self.requests > 20:
                 os._exit(1)
             case "mixed":
