@@ -23,7 +23,7 @@ EXIT_MISSED = 1
 EXIT_UNUSABLE = 2
 """No answer can be given: wrong usage, or a run that is not valid."""
 
-_EXTRAS = {"torch": "server", "torchvision": "server", "safetensors": "server", "sklearn": "demo"}
+_EXTRAS = {"torch": "server", "torchvision": "server", "safetensors": "server", "sklearn": "demo", "pyarrow": "offline"}
 
 
 @dataclass(frozen=True)

@@ -130,9 +130,14 @@ def read_folder(folder: Path) -> list[Contents]:
     Raises:
         TraceError: There is no such folder, or no trace in it.
     """
+    return [read_trace(path) for path in trace_paths(folder)]
+
+
+def trace_paths(folder: Path) -> list[Path]:
+    """Every trace's path, in the order of their names; errors as for `read_folder`."""
     if not folder.is_dir():
         raise TraceError(f"{folder} is not a folder; name the one that --trace wrote to")
     paths = sorted(folder.glob(f"*{SUFFIX}"))
     if not paths:
         raise TraceError(f"{folder} holds no *{SUFFIX} file; name the folder that --trace wrote to")
-    return [read_trace(path) for path in paths]
+    return paths

@@ -28,7 +28,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -190,11 +190,7 @@ def decode(data: bytes | memoryview, source: str) -> Contents:
     Raises:
         TraceError: It is no trace, a newer one, or its header is damaged.
     """
-    view = memoryview(data)
-    header, start = _decode_header(bytes(view[: 1 << 20]), source)
-    whole = (len(view) - start) // RECORD.itemsize
-    rows = np.frombuffer(view[start : start + whole * RECORD.itemsize], RECORD)
-    sound = rows["crc32"] == _checksums(rows)
+    header, rows, sound, torn_bytes = decode_rows(data, source)
     named, parts = (rows[sound & (rows["kind"] == kind)] for kind in (NAME, SLICE))
     observations = rows[sound & (rows["kind"] == OBSERVATION)]
     sequence = np.sort(observations["sequence"])
@@ -207,11 +203,36 @@ def decode(data: bytes | memoryview, source: str) -> Contents:
         names={int(row["model"]): row["request_id"].decode(errors="ignore") for row in named},
         slices={0: ""} | {int(row["slice"]): row["request_id"].decode(errors="ignore") for row in parts},
         records=_with_labels(observations, rows[sound & (rows["kind"] == LABEL)]),
-        damaged=int(whole - sound.sum()),
-        torn_bytes=len(view) - start - whole * RECORD.itemsize,
+        damaged=int(len(rows) - sound.sum()),
+        torn_bytes=torn_bytes,
         missing=given - present,
         closed=len(ends) > 0,
     )
+
+
+class Rows(NamedTuple):
+    """A trace's records of every kind, as they lie in it.
+
+    Attributes:
+        header: As it was written.
+        rows: All that are whole, damaged ones too.
+        sound: bool `[rows]`: whose checksum fits.
+        torn_bytes: Bytes of a record cut short at the end.
+    """
+
+    header: Mapping[str, Any]
+    rows: Records
+    sound: npt.NDArray[np.bool_]
+    torn_bytes: int
+
+
+def decode_rows(data: bytes | memoryview, source: str) -> Rows:
+    """Split a trace's bytes into its records, and tell the sound ones; arguments and errors as for `decode`."""
+    view = memoryview(data)
+    header, start = _decode_header(bytes(view[: 1 << 20]), source)
+    whole = (len(view) - start) // RECORD.itemsize
+    rows = np.frombuffer(view[start : start + whole * RECORD.itemsize], RECORD)
+    return Rows(header, rows, rows["crc32"] == _checksums(rows), len(view) - start - whole * RECORD.itemsize)
 
 
 def _decode_header(head: bytes, source: str) -> tuple[dict[str, Any], int]:

@@ -30,12 +30,14 @@ class Passes:
 
     Attributes:
         indexes: int `[passes]`, rising: which passes these are.
+        samples: int `[samples]`, rising: which samples of the data set the columns are.
         response_s: float `[passes, samples]`, seconds until the complete answer, `inf` where none came.
         score: float `[passes, samples]`, 0 or 1.
         incomplete: Passes left out because they do not hold every sample exactly once.
     """
 
     indexes: npt.NDArray[np.int64]
+    samples: npt.NDArray[np.int64]
     response_s: npt.NDArray[np.float64]
     score: npt.NDArray[np.float64]
     incomplete: int
@@ -67,6 +69,7 @@ def passes_of(records: Records, samples: int | None = None) -> Passes:
     kept = numbered[cells]
     return Passes(
         indexes=indexes[complete].astype(np.int64),
+        samples=seen.astype(np.int64),
         response_s=response_times_s(records)[kept],
         score=scores(records)[kept],
         incomplete=len(indexes) - len(complete),

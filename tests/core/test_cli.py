@@ -97,7 +97,8 @@ def test_an_unknown_command_gets_one_sentence_that_names_the_known_ones(
 
 
 @pytest.mark.parametrize(
-    ("package", "extra"), [("torch", "server"), ("safetensors.torch", "server"), ("sklearn", "demo")]
+    ("package", "extra"),
+    [("torch", "server"), ("safetensors.torch", "server"), ("sklearn", "demo"), ("pyarrow", "offline")],
 )
 @pytest.mark.parametrize("when", ["loading", "running"])
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(

@@ -216,3 +216,42 @@ def test_a_disk_without_room_for_the_closing_record_leaves_a_trace_that_is_not_c
     in_subprocess(body, tmp_path / "a.trace")
     contents = read_trace(tmp_path / "a.trace")
     assert (numbers_in(contents), contents.closed, contents.torn_bytes) == ([0], False, 0)
+
+
+def test_fifty_writers_killed_at_random_moments_lose_nothing_acknowledged(
+    numbers_in: NumbersIn, tmp_path: Path
+) -> None:
+    """Each is a fork of one process, so that all fifty are soon at work, and killed within their first 10 ms."""
+    body = """
+    import random, time
+    chance = random.Random(11)
+    for attempt in range(50):
+        ours, theirs = os.pipe()
+        writing = os.fork()
+        if not writing:
+            writer, number = TraceWriter(path / f"{attempt}.trace", HEADER), 0
+            while True:
+                batch = [observation(number + i) for i in range(1 + number % 7)]
+                writer.append(batch)
+                number += len(batch)
+                os.write(theirs, b"%d\\n" % number)
+        os.close(theirs)
+        time.sleep(chance.uniform(0, 0.01))
+        os.kill(writing, signal.SIGKILL)
+        os.waitpid(writing, 0)
+        with open(ours) as pipe:
+            acknowledged = pipe.read().rpartition("\\n")[0].split()  # a last line without its end was cut short
+        print(acknowledged[-1] if acknowledged else 0)
+    """
+    acknowledged = [int(line) for line in in_subprocess(body, tmp_path).split()]
+    assert len(acknowledged) == 50
+    assert sum(count > 0 for count in acknowledged) >= 25  # they were killed at work
+    for attempt, count in enumerate(acknowledged):
+        path = tmp_path / f"{attempt}.trace"
+        if count == 0 and (not path.exists() or path.read_bytes().count(b"\n") < 2):
+            continue  # killed before there was a trace
+        contents = read_trace(path)
+        assert len(contents.records) >= count
+        assert numbers_in(contents) == list(range(len(contents.records)))
+        assert contents.damaged == contents.missing == 0
+        assert contents.torn_bytes < RECORD.itemsize

@@ -32,16 +32,19 @@ def test_every_link_within_the_project_leads_somewhere(document: Path) -> None:
         ("load", "loadgen/README.md"),
         ("server", "server/README.md"),
         ("up", "docs/up.md"),
+        ("gate", "docs/gate.md"),
+        ("compare", "docs/compare.md"),
+        ("predict", "docs/prediction.md"),
     ],
 )
 def test_every_option_a_command_has_stands_in_its_readme_and_the_other_way_round(command: str, document: str) -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "tailgate", command, "--help"], capture_output=True, text=True, check=True, timeout=60
     ).stdout
-    offered = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", shown)) - {"--help", "--log-level"}
+    offered = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", shown)) - {"--help", "--log-level"}
     text = (ROOT / document).read_text()
     table = "\n".join(line for line in text.splitlines() if line.startswith("| `--"))
-    described = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", table)) - {"--log-level"}
+    described = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", table)) - {"--log-level"}
     assert offered <= described
     assert {row.split("`")[1].split()[0] for row in table.splitlines()} - {"--log-level"} <= offered
 
