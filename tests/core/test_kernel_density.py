@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,7 +18,7 @@ def literally(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
     bins = 1 << 14
     low, high = values.min() - np.ptp(values) / 2, values.max() + np.ptp(values) / 2
     mass, _ = np.histogram(values, bins, (low, high))
-    squared = (fft.dct(mass / len(values))[1:] / 2) ** 2
+    squared = (np.asarray(fft.dct(mass / len(values)), np.float64)[1:] / 2) ** 2
     k = np.arange(1, bins, dtype=np.float64)
 
     def norm(s: int, t: float) -> float:
@@ -29,7 +31,7 @@ def literally(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
             f = norm(s, ((1 + 0.5 ** (s + 0.5)) / 3 * product / (len(values) * f / 2)) ** (2 / (3 + 2 * s)))
         return float((2 * len(values) * np.sqrt(np.pi) * f) ** -0.4)
 
-    root = optimize.brentq(lambda t: t - gamma(t), 1e-8, 0.1, xtol=1e-14)
+    root: Any = optimize.brentq(lambda t: t - gamma(t), 1e-8, 0.1, xtol=1e-14)
     return float(np.sqrt(root) * (high - low))
 
 

@@ -15,6 +15,9 @@ from sklearn.metrics import f1_score
 from tailgate.quality import pass_quality
 from tailgate.scores import set_quality, top1, top5
 
+NOTHING_FOUND: dict[str, Any] = {"zero_division": 0}
+"""Counts as 0; by itself sklearn warns. Its stubs know only the warning."""
+
 
 def f1(answers: npt.NDArray[Any], labels: npt.NDArray[Any], valid: npt.NDArray[np.bool_]) -> float:
     """F1 of class 1: an answer that is not valid has found nothing, and so is a miss where there was something."""
@@ -65,7 +68,7 @@ def test_a_set_metric_over_passes_is_sklearns_where_late_answers_are_taken_for_n
     quality = set_quality(f1, answers, labels, times, 0.05)
     for index, row in enumerate(answers):
         in_time = np.where(times[index] <= 0.05, row, 0)
-        expected = f1_score(labels, in_time, zero_division=0)
+        expected = f1_score(labels, in_time, **NOTHING_FOUND)
         assert quality[index] == pytest.approx(expected, abs=1e-12)
 
 
