@@ -122,7 +122,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--only", metavar="WORDS", default="", help="attacks whose name contains this")
     arguments = parser.parse_args()
-    rounds, most, seconds = (1, 1, 0.5) if arguments.quick else (3, 25, 1.0)
+    rounds, most, seconds = (1, 1, 0.5) if arguments.quick else (5, 25, 1.0)
     names = [NOTHING, *(case.name for case in CASES if not case.settings and arguments.only in case.name)]
     seen = {name: Seen() for name in names}
     with TemporaryDirectory() as name, proxy(Path(name), sorted(os.sched_getaffinity(0))) as (listen, admin, pid):

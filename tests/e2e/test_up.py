@@ -75,7 +75,10 @@ def running(marked: str) -> dict[int, str]:
     return found
 
 
-def test_server_proxy_load_and_prometheus_come_up_and_are_gone_in_the_end(tmp_path: Path, cache: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 128 + signal.SIGTERM)])
+def test_server_proxy_load_and_prometheus_come_up_and_are_gone_in_the_end(
+    tmp_path: Path, cache: Path, number: signal.Signals, status: int
+) -> None:
     up, log = start_up(tmp_path, cache)
     try:
         until(lambda: bool(re.search(r"Alertmanager +http", log.read_text())), True, 90)
@@ -90,8 +93,8 @@ def test_server_proxy_load_and_prometheus_come_up_and_are_gone_in_the_end(tmp_pa
         assert sum(len(group["rules"]) for group in groups) > 20
         assert {rule["health"] for group in groups for rule in group["rules"]} <= {"ok", "unknown"}
         assert get(f"http://{admin[1]}/status.json")["time_critical_accuracy"] > 0.5
-        up.send_signal(signal.SIGTERM)
-        assert up.wait(60) == 128 + signal.SIGTERM, log.read_text()
+        up.send_signal(number)
+        assert up.wait(60) == status, log.read_text()
     finally:
         up.terminate()  # it ends what it started, which a kill would leave behind
         up.wait(60)
