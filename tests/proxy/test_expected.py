@@ -59,11 +59,11 @@ async def test_without_labels_quality_is_expected_to_be_what_it_was_with_labels(
 
 
 async def test_a_late_answer_is_not_expected_to_be_right_in_time(start_proxy: StartProxy) -> None:
-    running = await start_proxy(mode="observe", deadline="50ms", confidences=100_000)
+    running = await start_proxy(mode="observe", deadline="500ms", confidences=100_000)
     await teach(running, LEAST_LABELS)
     await until_something_is_expected(running)
     before = await counts(running)
-    await running.infer("sleep:0.2/late")
+    await running.infer("sleep:1/late")
     after = await counts(running)
     assert after["tailgate_expected_looked_at_total"] == before["tailgate_expected_looked_at_total"]
     assert after["tailgate_due_requests_total"] == before["tailgate_due_requests_total"] + 1

@@ -279,7 +279,7 @@ async def held_bytes(running: RunningProxy, wanted: Callable[[int], bool]) -> in
 async def test_requests_that_pass_through_are_not_held(upstream: ScriptedUpstream, start_proxy: StartProxy) -> None:
     running = await start_proxy(max_held_mib=1)
     frame = RequestFrame("scripted", "image", "UINT8", (1, 4))
-    calls = [asyncio.ensure_future(running.send(frame.build(f"sleep:0.5/{n}", bytes(900_000)))) for n in range(4)]
+    calls = [asyncio.ensure_future(running.send(frame.build(f"sleep:3/{n}", bytes(900_000)))) for n in range(4)]
     while len(upstream.started) < 4:
         await asyncio.sleep(0.01)
     assert await held_bytes(running, lambda held: held >= 0) < 900_000

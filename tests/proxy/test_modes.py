@@ -78,7 +78,7 @@ async def eventually(names: list[str], wanted: list[str]) -> None:
 async def test_at_the_deadline_the_configured_answer_is_given_and_the_upstreams_work_ends(
     upstream: ScriptedUpstream, start_proxy: StartProxy, default_answer: str
 ) -> None:
-    running = await start_proxy(deadline="50ms", mode="default-answer", default_answer=default_answer)
+    running = await start_proxy(deadline="300ms", mode="default-answer", default_answer=default_answer)
     code, answer, trailers = await ask(running, "sleep:5/a", label="7")
     assert code is grpc.StatusCode.OK
     assert (answer.id, answer.model_name, answer.outputs[0].contents.int64_contents[0]) == ("sleep:5/a", "fallback", 7)
@@ -102,7 +102,7 @@ async def test_before_the_deadline_the_answer_is_the_models_own(start_proxy: Sta
 async def test_the_default_answer_has_the_id_of_the_message_as_every_v2_answer(
     start_proxy: StartProxy, default_answer: str
 ) -> None:
-    running = await start_proxy(deadline="50ms", mode="default-answer", default_answer=default_answer)
+    running = await start_proxy(deadline="300ms", mode="default-answer", default_answer=default_answer)
     answer = pb.ModelInferResponse.FromString(await running.infer("sleep:5/a", timeout=None, x_request_id="mine"))
     assert answer.id == "sleep:5/a"
 
@@ -111,7 +111,7 @@ async def test_each_model_has_its_own_mode_in_one_proxy(
     upstream: ScriptedUpstream, start_proxy: StartProxy, default_answer: str
 ) -> None:
     running = await start_proxy(
-        deadline="50ms",
+        deadline="300ms",
         models={
             "strict": {"mode": "enforce"},
             "watched": {"mode": "observe"},
@@ -120,7 +120,7 @@ async def test_each_model_has_its_own_mode_in_one_proxy(
         },
     )
     models = ("strict", "watched", "soft", "patient", "any-other")
-    found = await asyncio.gather(*(ask(running, f"sleep:0.2/{model}", model=model) for model in models))
+    found = await asyncio.gather(*(ask(running, f"sleep:2/{model}", model=model) for model in models))
     shown = {
         model: (code, answer and answer.model_name, trailers.get("tailgate-outcome"))
         for model, (code, answer, trailers) in zip(models, found, strict=True)
@@ -133,7 +133,7 @@ async def test_each_model_has_its_own_mode_in_one_proxy(
         "patient": (grpc.StatusCode.OK, "patient", None),
         "any-other": late,
     }
-    await eventually(upstream.cancelled, [f"sleep:0.2/{model}" for model in ("strict", "soft", "any-other")])
+    await eventually(upstream.cancelled, [f"sleep:2/{model}" for model in ("strict", "soft", "any-other")])
     assert await booked(running, 5) == {
         ("deadline_in_flight", "unknown"): 2,
         ("ok_late", "right"): 1,
@@ -143,9 +143,9 @@ async def test_each_model_has_its_own_mode_in_one_proxy(
 
 
 async def test_in_observe_mode_a_late_answer_is_marked_and_one_in_time_is_not(start_proxy: StartProxy) -> None:
-    running = await start_proxy(deadline="50ms", mode="observe")
-    code, answer, trailers = await ask(running, "sleep:0.2/a", label="2")
-    assert (code, answer.id, trailers["tailgate-outcome"]) == (grpc.StatusCode.OK, "sleep:0.2/a", "ok_late")
+    running = await start_proxy(deadline="300ms", mode="observe")
+    code, answer, trailers = await ask(running, "sleep:2/a", label="2")
+    assert (code, answer.id, trailers["tailgate-outcome"]) == (grpc.StatusCode.OK, "sleep:2/a", "ok_late")
     (_, _, trailers) = await ask(running, "status:13/b")
     assert trailers["tailgate-outcome"] == "upstream_error"
     assert await booked(running, 2) == {("ok_late", "wrong"): 1, ("upstream_error", "unknown"): 1}
@@ -156,13 +156,13 @@ async def test_in_observe_mode_a_late_answer_is_marked_and_one_in_time_is_not(st
 async def test_a_call_that_hangs_in_observe_mode_is_late_on_the_live_page_before_it_ends(
     start_proxy: StartProxy,
 ) -> None:
-    running = await start_proxy(deadline="50ms", mode="observe")
+    running = await start_proxy(deadline="300ms", mode="observe")
 
     def requests() -> int:
         quality: Any = running.proxy._picture()["quality"]
         return int(quality["total"]["now"]["requests"])
 
-    hanging = asyncio.create_task(ask(running, "sleep:1/a"))
+    hanging = asyncio.create_task(ask(running, "sleep:4/a"))
     async with asyncio.timeout(10):
         while not requests():
             await asyncio.sleep(0.01)
@@ -174,8 +174,8 @@ async def test_a_call_that_hangs_in_observe_mode_is_late_on_the_live_page_before
 async def test_late_calls_of_the_share_run_on_unseen_and_are_scored(
     upstream: ScriptedUpstream, start_proxy: StartProxy
 ) -> None:
-    running = await start_proxy(deadline="50ms", late_share=1.0, late_patience="10s")
-    names = [f"sleep:0.3/{number}" for number in range(4)]
+    running = await start_proxy(deadline="300ms", late_share=1.0, late_patience="10s")
+    names = [f"sleep:2/{number}" for number in range(4)]
     found = await asyncio.gather(*(ask(running, name, label=str(1 + n % 2)) for n, name in enumerate(names)))
     for code, _, trailers in found:
         assert (code, trailers["tailgate-outcome"]) == (grpc.StatusCode.DEADLINE_EXCEEDED, "deadline_in_flight")
@@ -183,13 +183,13 @@ async def test_late_calls_of_the_share_run_on_unseen_and_are_scored(
     await eventually(upstream.finished, names)
     assert await booked(running, 4) == {("ok_late_discarded", "right"): 2, ("ok_late_discarded", "wrong"): 2}
     assert upstream.cancelled == []
-    assert all(0.05 < upstream.timeouts_s[name] <= 10.06 for name in names)
+    assert all(0.3 < upstream.timeouts_s[name] <= 10.31 for name in names)
 
 
 async def test_without_a_share_every_late_call_ends_at_its_deadline(
     upstream: ScriptedUpstream, start_proxy: StartProxy
 ) -> None:
-    running = await start_proxy(deadline="50ms", late_share=0.0)
+    running = await start_proxy(deadline="300ms", late_share=0.0)
     code, _, _ = await ask(running, "sleep:5/a")
     assert code is grpc.StatusCode.DEADLINE_EXCEEDED
     await eventually(upstream.cancelled, ["sleep:5/a"])
@@ -199,7 +199,7 @@ async def test_without_a_share_every_late_call_ends_at_its_deadline(
 async def test_a_call_that_runs_on_is_given_up_after_the_patience(
     upstream: ScriptedUpstream, start_proxy: StartProxy
 ) -> None:
-    running = await start_proxy(deadline="50ms", late_share=1.0, late_patience="100ms")
+    running = await start_proxy(deadline="300ms", late_share=1.0, late_patience="100ms")
     assert (await ask(running, "sleep:20/a"))[0] is grpc.StatusCode.DEADLINE_EXCEEDED
     await eventually(upstream.cancelled, ["sleep:20/a"])
     assert await booked(running, 1) == {("deadline_in_flight", "unknown"): 1}
@@ -210,17 +210,17 @@ async def test_a_client_whose_own_timer_ends_the_call_does_not_end_one_that_runs
 ) -> None:
     running = await start_proxy(deadline="5s", late_share=1.0, late_patience="10s")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await running.infer("sleep:0.4/a", timeout=0.1, tailgate_label="1")
+        await running.infer("sleep:3/a", timeout=0.5, tailgate_label="1")
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert await booked(running, 1) == {("ok_late_discarded", "right"): 1}
-    assert upstream.finished == ["sleep:0.4/a"]
+    assert upstream.finished == ["sleep:3/a"]
 
 
 async def test_a_proxy_that_stops_has_booked_what_still_ran_on(
     upstream: ScriptedUpstream, start_proxy: StartProxy, tmp_path: Path
 ) -> None:
     running = await start_proxy(
-        deadline="50ms", late_share=1.0, late_patience="30s", drain_grace="300ms", trace=str(tmp_path)
+        deadline="300ms", late_share=1.0, late_patience="30s", drain_grace="300ms", trace=str(tmp_path)
     )
     assert (await ask(running, "sleep:20/a"))[0] is grpc.StatusCode.DEADLINE_EXCEEDED
     await running.proxy.stop()

@@ -350,7 +350,7 @@ async def test_calls_find_a_way_round_a_connection_that_lets_no_body_through(
     await ask(upstream)
     raw.peers[0].reads = False  # what it takes of a body at first, 64 KB, is all that it takes
     large, small = (asyncio.ensure_future(ask(upstream, bytes(size))) for size in (200_000, 100))
-    await until(lambda: len(raw.peers) == 2)
+    await until(lambda: len(upstream._connections) == 2)  # both have said what they take
     assert await ask(upstream) == b"yes"
     assert [large.done(), small.done()] == [False, False]
     assert len(raw.peers[0].bodies) == 3
