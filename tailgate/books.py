@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from enum import StrEnum, auto
 
 import numpy as np
 
@@ -19,6 +20,40 @@ from tailgate.trace.format import Records
 
 _OWN_DOING = (Status.DEADLINE_EXCEEDED, Status.CANCELLED, Status.UNAVAILABLE)
 """What a client may end with on its own, whatever the proxy said: its timer ran out, or its connection broke."""
+
+
+NAMED = 5
+"""How many requests of a breach are named."""
+
+
+class About(StrEnum):
+    """In what respect two sides differ."""
+
+    NUMBER = auto()
+    """A request occurs more than once."""
+    ENDING = auto()
+    """It ended otherwise there than here."""
+    ANSWER = auto()
+    """It was answered otherwise."""
+    LABEL = auto()
+    """Something else is held to be right."""
+
+
+@dataclass(frozen=True)
+class Breach:
+    """Requests that nothing explains.
+
+    Attributes:
+        about: In what respect.
+        count: How many.
+        what: What is wrong with them, to follow the count.
+        first: The ids of up to `NAMED` of them, as traces keep them (`tailgate.trace.format.request_key`).
+    """
+
+    about: About
+    count: int
+    what: str
+    first: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -34,7 +69,7 @@ class Books:
         unseen: Sent but without a row at the proxy, by the status the client ended with.
         raced: The proxy answered, and the client had given up at its deadline by then.
         pairs: Matched requests by outcome at the client and outcome at the proxy.
-        breaches: What nothing explains, in words; empty when the books balance.
+        unexplained: What nothing explains; empty when the books balance.
     """
 
     client: int
@@ -45,12 +80,17 @@ class Books:
     unseen: dict[Status, int]
     raced: int
     pairs: dict[tuple[Outcome, Outcome], int]
-    breaches: tuple[str, ...]
+    unexplained: tuple[Breach, ...]
+
+    @property
+    def breaches(self) -> tuple[str, ...]:
+        """What nothing explains, in words."""
+        return tuple(f"{breach.count} {breach.what}" for breach in self.unexplained)
 
     @property
     def balanced(self) -> bool:
         """Whether every request is accounted for."""
-        return not self.breaches
+        return not self.unexplained
 
 
 def reconcile(client: Records, proxy: Records) -> Books:
@@ -60,14 +100,14 @@ def reconcile(client: Records, proxy: Records) -> Books:
         client: Observations of a load run.
         proxy: Observations of the proxy, which may have served others too.
     """
-    breaches: list[str] = []
+    found: list[Breach] = []
 
-    def check(count: int, what: str) -> None:
-        if count:
-            breaches.append(f"{count} {what}")
+    def check(rows: Records, what: str, about: About = About.ENDING) -> None:
+        if len(rows):
+            found.append(Breach(about, len(rows), what, first_of(rows)))
 
-    check(len(client) - len(np.unique(client["request_id"])), "request ids occur twice at the client")
-    check(len(proxy) - len(np.unique(proxy["request_id"])), "request ids occur twice at the proxy")
+    check(repeated(client), "request ids occur twice at the client", About.NUMBER)
+    check(repeated(proxy), "request ids occur twice at the proxy", About.NUMBER)
     sent = client[client["outcome"] != Outcome.NOT_SENT]
     _, at_client, at_proxy = np.intersect1d(sent["request_id"], proxy["request_id"], return_indices=True)
     unseen = sent[np.isin(sent["request_id"], proxy["request_id"], invert=True)]
@@ -82,14 +122,14 @@ def reconcile(client: Records, proxy: Records) -> Books:
     arrived_unsent = np.isin(proxy["request_id"], unsent) & np.isin(
         proxy["request_id"], sent["request_id"], invert=True
     )
-    check(int(arrived_unsent.sum()), "rows of the proxy are of requests that the client did not send")
-    check(int((unseen["status"] == Status.OK).sum()), "requests were answered without a row at the proxy")
-    check(int((client_ok & ~proxy_ok).sum()), "answers reached the client that the proxy did not book as given")
-    check(int((proxy_ok & ~client_ok & ~gave_up).sum()), "answers of the proxy ended as an error at the client")
-    check(int((both_failed & ~same_status).sum()), "failures have another status at the client than at the proxy")
+    check(proxy[arrived_unsent], "rows of the proxy are of requests that the client did not send")
+    check(unseen[unseen["status"] == Status.OK], "requests were answered without a row at the proxy")
+    check(mine[client_ok & ~proxy_ok], "answers reached the client that the proxy did not book as given")
+    check(mine[proxy_ok & ~client_ok & ~gave_up], "answers of the proxy ended as an error at the client")
+    check(mine[both_failed & ~same_status], "failures have another status at the client than at the proxy")
     differ = client_ok & proxy_ok & both_named & (mine["predicted"] != theirs["predicted"])
-    check(int(differ.sum()), "answers differ between proxy and client")
-    check(int((mine["label"] != theirs["label"]).sum()), "labels differ between proxy and client")
+    check(mine[differ], "answers differ between proxy and client", About.ANSWER)
+    check(mine[mine["label"] != theirs["label"]], "labels differ between proxy and client", About.LABEL)
     pairs = np.bincount(mine["outcome"].astype(np.intp) << 8 | theirs["outcome"])
     return Books(
         client=len(client),
@@ -100,5 +140,17 @@ def reconcile(client: Records, proxy: Records) -> Books:
         unseen={Status(status): count for status, count in sorted(Counter(unseen["status"].tolist()).items())},
         raced=int((proxy_ok & gave_up).sum()),
         pairs={(Outcome(pair >> 8), Outcome(pair & 0xFF)): int(pairs[pair]) for pair in np.flatnonzero(pairs).tolist()},
-        breaches=tuple(breaches),
+        unexplained=tuple(found),
     )
+
+
+def repeated(rows: Records) -> Records:
+    """The rows whose request id an earlier row has."""
+    again = np.ones(len(rows), np.bool_)
+    again[np.unique(rows["request_id"], return_index=True)[1]] = False
+    return rows[again]
+
+
+def first_of(rows: Records) -> tuple[str, ...]:
+    """The request ids of the first few rows, to be read."""
+    return tuple(request_id.decode(errors="replace") for request_id in rows["request_id"][:NAMED].tolist())

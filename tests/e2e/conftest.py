@@ -103,9 +103,10 @@ def start_proxy(start: Start) -> Callable[..., Running]:
 def start_scripted_upstream(start: Start) -> Callable[..., Running]:
     """A V2 server that answers late or wrong by a rule of the test's choosing (scripted_upstream.py)."""
 
-    def start_it(port: int = 0) -> Running:
+    def start_it(port: int = 0, *, log: Path | None = None) -> Running:
         script = Path(__file__).with_name("scripted_upstream.py")
-        return start(sys.executable, str(script), str(port), ready=r"listening on (\S+)")
+        command = (sys.executable, str(script), str(port), *(() if log is None else (str(log),)))
+        return start(*command, ready=r"listening on (\S+)")
 
     return start_it
 

@@ -1,13 +1,15 @@
 """A real V2 gRPC server whose answers follow from the sample a request carries, so that a test knows them beforehand.
 
 Request ids end in ``-SAMPLE``. Every third sample takes 0.4 s, the others nothing. The class answered is the sample
-modulo 10. A load generator that replays the digits will find about one in ten of that right.
+modulo 10. A load generator that replays the digits will find about one in ten of that right. Given the name of a file,
+it writes there the id of every request that it begins with.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,10 +20,13 @@ from tailgate.pb import inference_pb2 as pb
 from tailgate.protocol.names import SERVICE
 
 SLOW_S = 0.4
+LOG = Path(sys.argv[2]).open("a", buffering=1) if len(sys.argv) > 2 else None  # noqa: SIM115  # for as long as it lives
 
 
 async def infer(body: bytes, _context: Any) -> bytes:
     request = pb.ModelInferRequest.FromString(body)
+    if LOG is not None:
+        LOG.write(request.id + "\n")
     sample = int(request.id.rpartition("-")[2])
     if sample % 3 == 0:
         await asyncio.sleep(SLOW_S)

@@ -106,7 +106,7 @@ def measure(start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, until
     def once(
         folder: Path, deadline: str, proxy_options: Sequence[str], load_options: Sequence[str], do: Meanwhile
     ) -> tuple[Any, Run]:
-        upstream = start_scripted_upstream()
+        upstream = start_scripted_upstream(log=tmp_path / f"{folder.name}.executed")
         proxy = start_proxy(upstream.ready[0], "--deadline", deadline, "--trace", str(folder), *proxy_options)
         arguments = load_arguments(proxy.ready[0], folder, "--deadline", deadline, *load_options)
         with ThreadPoolExecutor(1) as aside:
@@ -114,7 +114,14 @@ def measure(start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, until
             do(proxy, upstream)
             done = load.result()
         status = at_rest(until, proxy.ready[1])
+        metrics = folder / "metrics.txt"
+        with urllib.request.urlopen(f"http://{proxy.ready[1]}/metrics", timeout=10) as response:
+            metrics.write_bytes(response.read())
         assert proxy.stop() == 0
+        audit = ("--client", str(folder), "--metrics", str(metrics), "--upstream", str(upstream.process.args[-1]))
+        audited = tailgate("audit", *audit, "--grace", "5s")  # the machine's own pauses are nobody's lateness
+        assert audited.returncode == 0, audited.stdout
+        assert "the books balance: 14 invariants hold\n" in audited.stdout
         summary = json.loads((folder / "summary.json").read_text())
         return done, Run(summary, assert_three_counts_agree(summary, status, folder), traces(folder)[0])
 
@@ -158,9 +165,10 @@ def test_an_upstream_killed_mid_run_loses_no_request_and_is_used_again_when_back
         until(lambda: status_of(proxy.ready[1])["received"] >= 250, "250 requests received")
         upstream.kill()
         until(lambda: status_of(proxy.ready[1])["outcomes"]["upstream_unavailable"] >= 20, "20 requests unavailable")
-        start_scripted_upstream(int(upstream.ready[0].rpartition(":")[2]))
+        log = Path(upstream.process.args[-1])
+        start_scripted_upstream(int(upstream.ready[0].rpartition(":")[2]), log=log)
 
-    run = measure("--rate", "150", "--passes", "1", deadline="1s", do=kill_and_start_again)
+    run = measure("--rate", "150", "--passes", "1", deadline="5s", do=kill_and_start_again)
     assert run.summary["arrivals"] == SAMPLES
     last = run.client[run.client["arrival_unix_s"].argsort()][-50:]
     assert (last["status"] == Status.OK).sum() >= 45

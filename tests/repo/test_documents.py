@@ -33,6 +33,7 @@ def test_every_link_within_the_project_leads_somewhere(document: Path) -> None:
         ("server", "server/README.md"),
         ("up", "docs/up.md"),
         ("gate", "docs/gate.md"),
+        ("audit", "docs/audit.md"),
         ("compare", "docs/compare.md"),
         ("predict", "docs/prediction.md"),
     ],

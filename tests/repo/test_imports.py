@@ -25,6 +25,7 @@ OURS = {
 THEIRS: dict[str, set[str]] = {
     "tailgate": set(),
     "tailgate.cli": set(),
+    "tailgate.audit": {"prometheus_client", "rich"},
     "tailgate.comparison": {"rich"},
     "tailgate.config": {"pydantic", "pydantic_core"},
     "tailgate.digits": {"sklearn"},
