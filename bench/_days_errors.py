@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from bench._days_plan import DAY_S, SLICES, START_S, VERSIONS, Floats, Plan, in_any
+from bench._days_plan import DAY_S, SCRAPE_S, SLICES, START_S, VERSIONS, Floats, Plan, in_any
 from bench._days_requests import Requests
 from bench._days_scraped import Counted, guessed
 from bench._days_truth import (
@@ -18,9 +18,9 @@ from bench._days_truth import (
     WINDOW_S,
     Scraped,
     Truth,
+    Windows,
     by_version,
     canary_z,
-    minutes,
     missing,
     scrape_range_s,
     trailing,
@@ -121,8 +121,19 @@ def _canaries(
     for number, slice_ in enumerate(SLICES):
         stable, canary = by_version(truth, at, number)
         wall = np.where(canary.requests.sum(axis=1) >= CANARY_LEAST, canary_z(stable, canary), np.nan)
-        seen = canary_z(*(_of(requests, version, number).trailing(minutes(at), WINDOW_S) for version in (0, 1)))
+        seen = _slid_z(*(_of(requests, version, number) for version in range(len(VERSIONS))), at)
         yield from _compared(f"{name} {slice_}", kinds, recorded.values(name, slice=slice_), wall, seen)
+
+
+def _slid_z(stable: Scraped, canary: Scraped, at: Floats) -> Floats:
+    """The canary's z from windows that slide along with the evaluations, which are as far apart as scrapes."""
+    count = round(HOUR_S / SCRAPE_S)
+    ends = np.concatenate([at[0] - SCRAPE_S * np.arange(count - 1, 0, -1), at])
+    slid = (
+        Windows(*(sliding_window_view(counts, count) for counts in (windows.requests, windows.good)))
+        for windows in (one.trailing(ends, WINDOW_S) for one in (stable, canary))
+    )
+    return canary_z(*slid) * np.sqrt(SCRAPE_S / WINDOW_S)  # which hold every request several times
 
 
 def _of(requests: Requests, version: int, slice_: int) -> Scraped:

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from bench._days_plan import FLOOR, OFFSETS_S, REPLICAS, SCRAPE_S, SLICES, VERSIONS, Floats, Incident, Plan, in_any
 from bench._days_requests import Requests
-from tailgate.slo.promql import PAGE_Z, TICKET_Z
+from tailgate.slo.promql import CANARY_Z, TICKET_Z
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 WINDOW_S, HOUR_S = 60.0, 3600.0
-CANARY_LEAST = 30
+CANARY_LEAST, CANARY_VARIANCE = 30, 3.0
 
 
 @dataclass(frozen=True)
@@ -116,17 +116,26 @@ def wilson_upper(windows: Windows, z: float) -> Floats:
     return bound
 
 
-def canary_z(stable: Windows, canary: Windows) -> Floats:
-    """By how many standard deviations the canary differs from stable, given the windows of an hour: ends × windows.
-
-    Mantel and Haenszel's statistic, as in `tailgate.slo.bounds.stratified_z`; NaN where nothing can be compared.
+def canary_excess(stable: Windows, canary: Windows) -> tuple[Floats, Floats]:
+    """How many more right answers the canary has than its part, given the windows of an hour (ends × windows), and the
+    variance of that number by chance.
     """
     n = stable.requests + canary.requests
     with np.errstate(invalid="ignore", divide="ignore"):
         pooled = (stable.good + canary.good) / n
         excess = canary.good - canary.requests * pooled
         variance = canary.requests * stable.requests * pooled * (1 - pooled) / np.maximum(n - 1, 1)
-        z: Floats = np.nansum(excess, axis=1) / np.sqrt(np.nansum(variance, axis=1))
+    return np.nansum(excess, axis=1), np.nansum(variance, axis=1)
+
+
+def canary_z(stable: Windows, canary: Windows) -> Floats:
+    """By how many standard deviations the canary differs from stable, given the windows of an hour: ends × windows.
+
+    Mantel and Haenszel's statistic, as in `tailgate.slo.bounds.stratified_z`; NaN where nothing can be compared.
+    """
+    excess, variance = canary_excess(stable, canary)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z: Floats = excess / np.sqrt(variance)
     z[~np.isfinite(z)] = np.nan
     return z
 
@@ -152,7 +161,9 @@ def sayable_s(truth: Truth, incident: Incident) -> float:
     seconds = np.arange(np.ceil(incident.start_s), np.floor(incident.end_s + WINDOW_S), dtype=np.float64)
     if incident.kind == "canary":
         stable, canary = by_version(truth, seconds, SLICES.index("rare"))
-        sure = (canary_z(stable, canary) < -PAGE_Z) & (canary.requests.sum(axis=1) >= CANARY_LEAST)
+        enough = canary.requests.sum(axis=1) >= CANARY_LEAST
+        enough &= canary_excess(stable, canary)[1] >= CANARY_VARIANCE
+        sure = enough & (canary_z(stable, canary) < -CANARY_Z)
     else:
         sure = wilson_upper(trailing(truth, seconds, WINDOW_S), TICKET_Z) < FLOOR
     return float(seconds[sure][0]) if sure.any() else np.inf

@@ -17,7 +17,7 @@ UID = "tailgate-rollout"
 _ROLES = f"topk by (model, version) (1, max by (model, version, role) (tailgate_model_info{{{q.MODELS}}}))"
 """While replicas disagree about a version's role, one of the roles is taken."""
 _HOUR = "1h"
-_SURE = 3.9
+_SURE = 4.2
 """Standard errors beyond which the alert fires."""
 
 
@@ -63,8 +63,8 @@ def _verdict(page: build.Dashboard) -> None:
         "Canary against stable, by slice, last hour",
         "Time-critical accuracy of labelled requests over the last hour, as the rules compare it, for the versions "
         "that are canary and stable now. In a canary's first hour stable's share reaches back before it; z does not, "
-        "for it compares minute by minute: by how many standard errors the canary differs, and below -3.9 chance does "
-        "not explain it (1 in 20,000). A rare slice can be hurt badly while the whole hardly moves.",
+        "for it compares minute by minute: by how many standard errors the canary differs, and below -4.2 chance does "
+        "not explain it, however often one looks. A rare slice can be hurt badly while the whole hardly moves.",
         {"model": "Model", "slice": "Slice"},
         [
             Column("Canary requests", _labelled(_HOUR, ("model", "slice"), "canary"), "locale", decimals=0),
@@ -126,7 +126,7 @@ def _course(page: build.Dashboard) -> None:
     z = graph(
         "z of the canary",
         "By how many standard errors the canary differs from stable in the minutes of the last hour, by slice, as the "
-        "rules record it; below -3.9 the alert fires. It is of all replicas.",
+        "rules record it; below -4.2 the alert fires. It is of all replicas.",
         "short",
         Query(_z(), "{{model}} {{slice}}"),
         Query(f"vector({-_SURE})", "alert below"),

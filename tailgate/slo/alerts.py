@@ -6,13 +6,16 @@ A page needs certainty (z = 3.9) and damage that lasts; everything else is a tic
 from __future__ import annotations
 
 from tailgate.slo.config import SloConfig
-from tailgate.slo.promql import PAGE_Z, TICKET_Z
+from tailgate.slo.promql import CANARY_Z, PAGE_Z, TICKET_Z
 from tailgate.slo.rules import NUMBER, PERCENT, Alert, Group
 from tailgate.slo.spans import Spans, promql
 
 LATE = "ok_late|ok_late_discarded|default_answered|expired_on_arrival|deadline_in_flight"
 CANARY_LEAST = 30
 """Requests of a canary in a slice, below which nothing is said about it."""
+CANARY_VARIANCE = 3
+"""Likewise of the variance of its right answers by chance: where nearly all are right, or nearly all wrong, chance
+deals in single requests, and z says less than it seems to."""
 EXPECTED_LEAST = 20
 """Requests that would have come by now: that none of fewer came may be chance (e⁻²⁰ where they come independently)."""
 SHED_SHARE, SHED_LEAST = 0.01, 10
@@ -107,8 +110,9 @@ def _change(spans: Spans) -> tuple[Alert, ...]:
     def worse(z: str, count: str) -> str:
         rate = f'model_slice_role:tailgate_{count}:rate{hour.name}{{role="canary"}}'
         return (
-            f"model_slice:tailgate_{z}:{hour.name} < -{PAGE_Z}\n"
-            f"and on (model, slice) {rate} * {hour.seconds:g} >= {CANARY_LEAST}"
+            f"model_slice:tailgate_{z}:{hour.name} < -{CANARY_Z}\n"
+            f"and on (model, slice) {rate} * {hour.seconds:g} >= {CANARY_LEAST}\n"
+            f"and on (model, slice) model_slice:tailgate_{z}_variance:{hour.name} >= {CANARY_VARIANCE}"
         )
 
     who = "{{ $labels.model }}: the canary is worse than stable"
@@ -120,10 +124,9 @@ def _change(spans: Spans) -> tuple[Alert, ...]:
             worse("canary_z", "labelled"),
             summary=f"{who} in time-critical accuracy",
             description=by,
-            pending=spans.windows(2).name,
             keep=spans.five.name,
             labels={"measure": "tca"},
-            note=f"Looked at again and again, so z = {PAGE_Z}.",
+            note=f"Looked at again and again, and believed at once, so z = {CANARY_Z}.",
         ),
         Alert(
             "TailgateCanaryWorse",
@@ -131,7 +134,6 @@ def _change(spans: Spans) -> tuple[Alert, ...]:
             worse("canary_in_time_z", "requests"),
             summary=f"{who} at answering in time",
             description=by,
-            pending=spans.windows(2).name,
             keep=spans.five.name,
             labels={"measure": "in_time"},
         ),

@@ -3,6 +3,10 @@
 Both are compared within each window, and only then are the windows of an hour added up (Mantel and Haenszel, 1959).
 Were their hours compared as a whole, a canary that came shortly before a bad time would look worse than stable, most of
 whose hour was good, though in each minute both fared alike.
+
+The window slides along scrape by scrape, so that what is sure is said soon. Every request is then in as many windows
+as a window holds scrapes, and sums over an hour count it that many times. (Steps from scrape to scrape that share no
+request would do without, but one scrape that fails would lose two of them.)
 """
 
 from __future__ import annotations
@@ -44,8 +48,10 @@ def _difference(  # noqa: PLR0917  # its one caller goes through a table
     pooled = f"model_slice:tailgate_pooled_{name}:ratio_rate{window.name}"
     z = "canary_z" if name == "tca" else f"canary_{name}_z"
     excess, variance = (f"model_slice:tailgate_{z}_{what}:{window.name}" for what in ("excess", "variance"))
-    # Half a window less, so that an hour holds sixty of them whether or not a range holds both its edges.
-    windows = promql(span.seconds - window.seconds / 2)
+    scatter = f"model_slice:tailgate_{z}_variance:{span.name}"
+    # Half a step less, so that an hour holds as many windows whether or not a range holds both its edges.
+    windows = promql(span.seconds - window.scrape_s / 2)
+    times = window.seconds / window.scrape_s
     both = f"sum by (model, slice) ({all_})"
     return (
         Recording(
@@ -68,8 +74,13 @@ def _difference(  # noqa: PLR0917  # its one caller goes through a table
             f") * {window.seconds:g}^2",
         ),
         Recording(
+            scatter,
+            f"sum_over_time({variance}[{windows}]) / {times:g}",
+            f"Of the hour: each request is in {times:g} windows.",
+        ),
+        Recording(
             f"model_slice:tailgate_{z}:{span.name}",
-            f"sum_over_time({excess}[{windows}]) / sqrt(sum_over_time({variance}[{windows}]) > 0)",
+            f"sum_over_time({excess}[{windows}]) / {times:g} / sqrt({scatter} > 0)",
             "Standard deviations by which the canary differs from stable (Mantel-Haenszel); below 0 it is worse.",
         ),
     )

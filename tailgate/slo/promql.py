@@ -14,6 +14,8 @@ TICKET_Z = 3.29
 """Bounds that are shown and that open tickets: a window is wrongly called bad once in 2,000 at its floor."""
 PAGE_Z = 3.9
 """Bounds that wake people: once in 20,000."""
+CANARY_Z = 4.2
+"""By how many standard deviations a canary has to be worse to wake people. It is looked at anew with every scrape."""
 
 
 SERIES = "model, version, slice"

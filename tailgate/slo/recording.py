@@ -50,7 +50,7 @@ def recording(config: SloConfig) -> tuple[Group, ...]:
             _budget(config.period_days),
             "What is left to spend, and how fast is too fast.",
         ),
-        Group("tailgate-canary", spans.window.name, canary(spans), "Canary against stable, slice by slice."),
+        Group("tailgate-canary", scrape, canary(spans), "Canary against stable, slice by slice."),
     )
 
 

@@ -96,7 +96,6 @@ def canary(bench: Bench) -> TestFile:
                 (Check(name, 15), Check(name, 30)),
             ),
         ),
-        every_window=True,
     )
 
 
