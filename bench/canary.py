@@ -39,7 +39,8 @@ class Blamed:
 def trailing(counts: Floats, steps: int) -> Floats:
     """The sum of each step and those before it, so many in all: simulations × steps."""
     sums = np.concatenate([np.zeros((len(counts), 1)), counts.cumsum(axis=1)], axis=1)
-    return sums[:, 1:] - sums[:, np.maximum(np.arange(1, counts.shape[1] + 1) - steps, 0)]
+    last: Floats = sums[:, 1:] - sums[:, np.maximum(np.arange(1, counts.shape[1] + 1) - steps, 0)]
+    return last
 
 
 def simulate(stable_a_minute: float, canary_a_minute: float, share: float, simulations: int, seed: int) -> Blamed:
@@ -68,7 +69,8 @@ def simulate(stable_a_minute: float, canary_a_minute: float, share: float, simul
 
 def _z(excess: Floats, variance: Floats) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(variance > 0, excess / np.sqrt(variance), 0.0)
+        z: Floats = np.where(variance > 0, excess / np.sqrt(variance), 0.0)
+    return z
 
 
 def main() -> int:

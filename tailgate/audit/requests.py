@@ -110,5 +110,6 @@ def _clocks(mine: Records, theirs: Records, grace_s: float) -> Finding:
         promise,
         len(mine),
         of_rows(mine[off], "requests came to the proxy before they were sent, or after they were answered"),
-        note=f"about {1e3 * (offset_s + grace_s):.1f} ms",
+        note=f"the proxy's is ahead by {1e3 * (least_s[~off].max() + grace_s):.1f} to "
+        f"{1e3 * (most_s[~off].min() - grace_s):.1f} ms",
     )
