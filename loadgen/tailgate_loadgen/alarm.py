@@ -28,6 +28,10 @@ class Alarm(Protocol):
         """Ring no more."""
 
 
+MakeAlarm = Callable[[asyncio.AbstractEventLoop, Callable[[], None]], Alarm]
+"""Makes an alarm for a loop that calls a function whenever it rings."""
+
+
 class LoopAlarm:
     """An alarm of the loop's own timers."""
 
@@ -85,6 +89,16 @@ def best_alarm(loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> Ala
         return TimerfdAlarm(loop, ring)
     except OSError:
         return LoopAlarm(loop, ring)
+
+
+def timer_name() -> str:
+    """What a trace calls the best alarm of this system."""
+    try:
+        fd, _ = _create_timerfd()
+    except OSError:
+        return "loop"
+    os.close(fd)
+    return "timerfd"
 
 
 if sys.version_info >= (3, 13):

@@ -13,7 +13,11 @@ from tailgate_loadgen.seeds import SEED_NAMES
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options to the command's parser, and the commands under it."""
     _add_options(parser)
-    actions = parser.add_subparsers(dest="load_action", metavar="{merge,search}", title="instead of one run")
+    actions = parser.add_subparsers(dest="load_action", metavar="{calibrate,merge,search}", title="instead of one run")
+    summary = "measure what one process of this machine can send, which runs are then held against"
+    _add_calibrate_options(
+        actions.add_parser("calibrate", help=summary, description=summary, formatter_class=parser.formatter_class)
+    )
     summary = "join the records of a run's shards, after checking that they belong together"
     _add_merge_options(
         actions.add_parser("merge", help=summary, description=summary, formatter_class=parser.formatter_class)
@@ -37,7 +41,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("--rate", type=float, metavar="R", help=f"requests a second (without it: {DEFAULT_RATE:g}, or as recorded)")
     add("--arrivals", default="poisson", metavar="KIND", help=f"how they are spaced: {FORMS}")
     add("--deadline", default="100ms", metavar="TIME", help="counted from each request's scheduled instant")
-    add("--passes", type=int, default=1, metavar="N", help="how often every sample is sent")
+    add(
+        "--passes", type=int, default=1, metavar="N", help="how often every sample is sent; the next two end it earlier"
+    )
+    add("--until-stable", action="store_true", help="until times keep their distribution: rJSD of at most 0.05")
+    add("--tolerance", type=float, metavar="X", help="until the foretold p1 is known to within so large a share: 0.01")
     add("--seed", type=int, default=0, metavar="N", help="of everything random")
     for name in SEED_NAMES:
         add(f"--seed-{name}", type=int, metavar="N", help=f"of the {name} alone (without it: derived from --seed)")
@@ -76,11 +84,24 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=WHAT",
         help="contention on this machine in the run: none, cpu:N (busy processes), memory:GIB (copied all the time)",
     )
-    add("--procs", type=int, default=1, metavar="N", help="processes that send, on this machine")
+    add("--procs", default="1", metavar="N", help="processes that send, on this machine; auto: as many as it takes")
+    add(
+        "--calibration",
+        metavar="FILE",
+        help="what this machine can send (without it: in the cache); none: ask for none",
+    )
     add("--shard", metavar="K/N", help="send only requests K, K + N, K + 2 N … of the schedule")
     add("--start-at", type=float, metavar="T", help="start the clock then, in seconds since 1970")
     add("--run-id", metavar="ID", help="first part of every request's id (without it: random)")
     add("--quiet", action="store_true", help="no progress and no table")
+
+
+def _add_calibrate_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--size", type=int, action="append", metavar="BYTES", help="of a tensor, as often as wanted (without it: four)")
+    add("--time", default="1s", metavar="TIME", help="how long each of three rounds takes")
+    add("--calibration", metavar="FILE", help="where it is kept (without it: in the cache)")
+    add("--cache", metavar="DIR", help="as for a run")
 
 
 def _add_merge_options(parser: argparse.ArgumentParser) -> None:
@@ -101,6 +122,10 @@ def _add_search_options(parser: argparse.ArgumentParser) -> None:
 
 def run(namespace: argparse.Namespace) -> int:
     """Do as the options say; returns the exit status."""
+    if namespace.load_action == "calibrate":
+        from tailgate_loadgen.calibrate import calibrate
+
+        return calibrate(namespace)
     if namespace.load_action == "merge":
         from tailgate_loadgen.merge import merge
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tailgate.errors import ConfigError, UsageError
-from tailgate_loadgen.demo.contention import Contention
+from tailgate_loadgen.contention import Contention
 
 MAX_CPU = 1024
 RESERVE = 0.1

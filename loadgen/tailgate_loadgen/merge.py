@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,9 @@ def merge(namespace: argparse.Namespace) -> int:
     return exit_status(summary)
 
 
-def join_folders(folders: Sequence[Path], into: Path, min_quality: MinQuality | None) -> dict[str, Any]:
+def join_folders(
+    folders: Sequence[Path], into: Path, min_quality: MinQuality | None, stopping: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Write the trace and the summary of the whole run; returns the summary.
 
     A request that no shard recorded, because one was killed or interrupted, makes the run invalid, as it does in a run
@@ -43,6 +45,7 @@ def join_folders(folders: Sequence[Path], into: Path, min_quality: MinQuality | 
         folders: Of the shards, in any order.
         into: Of the whole.
         min_quality: What the run has to reach, if anything.
+        stopping: What the summary says of an end before the last pass, if anything.
 
     Raises:
         UsageError: They are not the shards of one run, or the trace cannot be written.
@@ -59,13 +62,21 @@ def join_folders(folders: Sequence[Path], into: Path, min_quality: MinQuality | 
             writer.append(batch)
     finally:
         writer.close()
-    interrupted = any(_was_interrupted(folder) for folder in folders)
-    return write_summary(into, header, min_quality, interrupted=interrupted)
+    said = [_summary_of(folder) for folder in folders]
+    return write_summary(
+        into,
+        header,
+        min_quality,
+        interrupted=any(bool(one.get("interrupted")) for one in said),
+        not_needed=sum(int(one.get("not_needed", 0)) for one in said),
+        stopping=stopping,
+    )
 
 
-def _was_interrupted(folder: Path) -> bool:
-    """What its summary says; a shard that was killed has none, and lacks requests."""
+def _summary_of(folder: Path) -> dict[str, Any]:
+    """What a shard says of itself; one that was killed says nothing, and lacks requests."""
     try:
-        return bool(json.loads((folder / SUMMARY_NAME).read_text(encoding="utf-8"))["interrupted"])
-    except (OSError, ValueError, KeyError):
-        return False
+        summary = json.loads((folder / SUMMARY_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return summary if isinstance(summary, dict) else {}

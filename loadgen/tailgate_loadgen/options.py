@@ -25,6 +25,8 @@ REQUIRED = ("target", "model", "dataset", "trace")
 DEFAULT_RATE = 100.0
 PAYLOADS = ("uint8", "jpeg", "fp32")
 ON_DEADLINE = ("cancel", "wait")
+CALIBRATION_NAME = "calibration.json"
+NO_CALIBRATION = "none"
 INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 
 MIN_MAX_LAG_S = 1e-3
@@ -33,6 +35,11 @@ MAX_LAG_SHARE = 0.02
 
 MAX_REQUESTS = 100_000_000
 """More would need 2 GB for the schedule alone."""
+
+LEAST_STABLE = 12
+"""Passes: one fit after each second of them, and the sixth is the first with five to compare with."""
+LEAST_TOLERANCE = 6
+"""Passes: the first look at which there are at least five."""
 
 _TARGET = re.compile(r"unix:.+|(?:\[[0-9A-Fa-f:.%]+\]|[^\[\]:/\s]+):([0-9]{1,5})")
 _MIN_QUALITY = re.compile(r"([0-9]*\.?[0-9]+)@(.+)")
@@ -47,6 +54,19 @@ class MinQuality:
 
 
 @dataclass(frozen=True)
+class Until:
+    """What ends a run before it has made all its passes: every rule that is asked for has to be met.
+
+    Attributes:
+        stable: The distribution of times changes no more: rJSD is at most 0.05.
+        tolerance: The interval of the foretold p1 is narrower than this share; None: not asked for.
+    """
+
+    stable: bool
+    tolerance: float | None
+
+
+@dataclass(frozen=True)
 class Options:
     """Everything a run is told.
 
@@ -58,7 +78,8 @@ class Options:
         rate: Requests a second; None only for a recording that is replayed as it was.
         arrivals: How they are spaced, as typed.
         deadline_s: Seconds from the scheduled instant.
-        passes: How often every sample is sent.
+        passes: How often every sample is sent, at most where there is an `until`.
+        until: What ends it before that; None for nothing.
         seed: What seeds are derived from that are not given.
         seeds: Those of everything random, by what they are for.
         samples: Size of the subset; None for all.
@@ -71,6 +92,7 @@ class Options:
         crop: Height and width of an image as it is sent.
         interpolation: Name of PIL's filter in lower case.
         cache: Folder of prepared images.
+        calibration: File with what this machine can send; None for none.
         keep_answers: Of how many requests the answer is kept.
         condition: What else goes on during the run; None for nothing said.
         sharing: Which part of it which process does.
@@ -85,6 +107,7 @@ class Options:
     arrivals: str
     deadline_s: float
     passes: int
+    until: Until | None
     seed: int
     seeds: dict[str, int]
     samples: int | None
@@ -97,6 +120,7 @@ class Options:
     crop: int | None
     interpolation: str | None
     cache: Path
+    calibration: Path | None
     keep_answers: int
     condition: Condition | None
     sharing: Sharing
@@ -135,6 +159,7 @@ def read_options(namespace: argparse.Namespace) -> Options:
         arrivals=namespace.arrivals,
         deadline_s=deadline_s,
         passes=_at_least("--passes", namespace.passes, 1),
+        until=_until(namespace),
         seed=seed,
         seeds=derive_seeds(seed, _given_seeds(namespace)),
         samples=_at_least("--samples", namespace.samples, 1) if namespace.samples is not None else None,
@@ -146,7 +171,8 @@ def read_options(namespace: argparse.Namespace) -> Options:
         resize=_at_least("--resize", namespace.resize, 1) if namespace.resize is not None else None,
         crop=_at_least("--crop", namespace.crop, 1) if namespace.crop is not None else None,
         interpolation=namespace.interpolation,
-        cache=Path(namespace.cache) if namespace.cache else default_cache(os.environ.get("XDG_CACHE_HOME", "")),
+        cache=read_cache(namespace),
+        calibration=read_calibration_path(namespace),
         keep_answers=_at_least("--keep-answers", namespace.keep_answers, 0),
         condition=None if namespace.condition is None else parse_condition(namespace.condition),
         sharing=read_sharing(namespace),
@@ -160,6 +186,18 @@ def default_cache(xdg_cache_home: str) -> Path:
     return (base if base.is_absolute() else Path.home() / ".cache") / "tailgate"
 
 
+def read_cache(namespace: argparse.Namespace) -> Path:
+    """The folder of everything that is made once and kept."""
+    return Path(namespace.cache) if namespace.cache else default_cache(os.environ.get("XDG_CACHE_HOME", ""))
+
+
+def read_calibration_path(namespace: argparse.Namespace) -> Path | None:
+    """The file with what this machine can send; None where none is to be used."""
+    if namespace.calibration == NO_CALIBRATION:
+        return None
+    return Path(namespace.calibration) if namespace.calibration else read_cache(namespace) / CALIBRATION_NAME
+
+
 def _rate(rate: float | None, arrivals: str) -> float | None:
     recorded = isinstance(parse_arrivals(arrivals), Recording)
     if rate is None:
@@ -167,6 +205,28 @@ def _rate(rate: float | None, arrivals: str) -> float | None:
     if not 0 < rate < math.inf:
         raise ConfigError(f"--rate is {rate}; expected requests a second, above zero")
     return rate
+
+
+def _until(namespace: argparse.Namespace) -> Until | None:
+    stable, tolerance, passes = namespace.until_stable, namespace.tolerance, namespace.passes
+    if not stable and tolerance is None:
+        return None
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise ConfigError(
+            f"--tolerance is {tolerance}; expected a share above 0 and below 1, such as 0.01 for one percentage point"
+        )
+    if namespace.shard is not None:
+        raise ConfigError(
+            f"{'--until-stable' if stable else '--tolerance'} needs the times of the whole run, and a shard "
+            "has only its own; take --procs instead"
+        )
+    rules = (("--until-stable", stable, LEAST_STABLE), ("--tolerance", tolerance is not None, LEAST_TOLERANCE))
+    for name, asked, least in rules:
+        if asked and passes < least:
+            raise ConfigError(
+                f"--passes is {passes}, which is the most that will be made, and {name} takes at least {least} to tell"
+            )
+    return Until(stable, tolerance)
 
 
 def _given_seeds(namespace: argparse.Namespace) -> dict[str, int]:

@@ -41,7 +41,9 @@ def trace_header(options: Options, job: Job, rate: float, start_unix_s: float, v
         "on_deadline": options.on_deadline,
         "condition": None if options.condition is None else asdict(options.condition),
         "max_lag_s": options.max_lag_s,
-        "passes": options.passes,
+        # A run that may end earlier has no number of passes that it was to make.
+        "passes": options.passes if options.until is None else None,
+        "until": None if options.until is None else {**asdict(options.until), "most_passes": options.passes},
         "samples": job.schedule.total // options.passes,
         "scheduled": job.schedule.total,
         "warmup": options.warmup,
@@ -55,7 +57,13 @@ def trace_header(options: Options, job: Job, rate: float, start_unix_s: float, v
 
 
 def write_summary(
-    folder: Path, header: Mapping[str, Any], min_quality: MinQuality | None, *, interrupted: bool
+    folder: Path,
+    header: Mapping[str, Any],
+    min_quality: MinQuality | None,
+    *,
+    interrupted: bool,
+    not_needed: int = 0,
+    stopping: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Sum up the trace in this folder and write that beside it.
 
@@ -64,6 +72,8 @@ def write_summary(
         header: What it says of its run.
         min_quality: What the run has to reach, if anything.
         interrupted: Whether it was stopped before its end.
+        not_needed: Requests of passes that were not begun, because those before them were enough.
+        stopping: What is to be said of that.
 
     Returns:
         The summary, with the header in it under `run`.
@@ -78,11 +88,13 @@ def write_summary(
         samples=header["samples"],
         scheduled=len(scheduled[shard["index"] :: shard["of"]] if shard else scheduled),
         interrupted=interrupted,
+        not_needed=not_needed,
+        is_share=bool(shard),
         max_lag_s=header["max_lag_s"],
         min_quality=min_quality,
     )
     records = read_trace(folder / TRACE_NAME).records
-    summary = {"run": dict(header), **summarize(records[records["pass_index"] >= 0], facts)}
+    summary = {"run": dict(header), **summarize(records[records["pass_index"] >= 0], facts), "stopping": stopping}
     write_json(folder / SUMMARY_NAME, summary)
     return summary
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from tailgate_loadgen.alarm import Alarm, best_alarm
+from tailgate_loadgen.alarm import MakeAlarm, best_alarm
 
 MAX_BURST = 32
 """Fired on one wake-up. After a stall many instants are due at once; between bursts the loop gets to read answers."""
@@ -23,7 +23,7 @@ class Pacer:
         loop: asyncio.AbstractEventLoop,
         due_s: npt.NDArray[np.float64],
         fire: Callable[[int], None],
-        alarm: Callable[[asyncio.AbstractEventLoop, Callable[[], None]], Alarm] = best_alarm,
+        alarm: MakeAlarm = best_alarm,
     ) -> None:
         """Prepare; nothing is fired before `run`.
 
@@ -36,17 +36,24 @@ class Pacer:
         self._loop = loop
         self._due_s: list[float] = due_s.tolist()  # plain floats: the list is walked once for every request
         self._fire = fire
+        self.total = len(self._due_s)
+        """Instants at which there is anything to fire."""
         self._next = 0
         self._done: asyncio.Future[None] = loop.create_future()
         self._make_alarm = alarm
 
     @property
+    def fired(self) -> int:
+        """How many instants have been fired at."""
+        return self._next
+
+    @property
     def next_due_s(self) -> float:
         """The next instant; infinite after the last."""
-        return self._due_s[self._next] if self._next < len(self._due_s) else math.inf
+        return self._due_s[self._next] if self._next < self.total else math.inf
 
     async def run(self) -> int:
-        """Fire at every instant; returns how many were fired, which is fewer only after `stop`."""
+        """Fire at every instant; returns how many were fired, which is fewer than `total` only after `stop`."""
         self._alarm = self._make_alarm(self._loop, self._on_alarm)
         try:
             self._on_alarm()
@@ -59,6 +66,12 @@ class Pacer:
         """Fire no more."""
         if not self._done.done():
             self._done.set_result(None)
+
+    def end_after(self, count: int) -> None:
+        """Fire at no instant behind the first `count`; those that were fired at before, were."""
+        self.total = min(self.total, max(count, self._next))
+        if self._next >= self.total:
+            self.stop()
 
     def _on_alarm(self) -> None:
         for _ in range(MAX_BURST):

@@ -6,6 +6,7 @@ warms up and says so; then all are told one instant, at which their clocks start
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import multiprocessing
 import os
@@ -14,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
@@ -22,19 +23,28 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tailgate.errors import TailgateError, UsageError
 from tailgate.trace.format import RECORD
+from tailgate_loadgen.children import reading, start_child
 from tailgate_loadgen.merge import join_folders
 from tailgate_loadgen.options import Options
 from tailgate_loadgen.outputs import TRACE_NAME
+from tailgate_loadgen.run import Steering, send
 from tailgate_loadgen.schedule import Schedule
 from tailgate_loadgen.screen import Screen
+from tailgate_loadgen.sender import Sender
 from tailgate_loadgen.sharing import Shard, Sharing
+from tailgate_loadgen.tally import Tally
+from tailgate_loadgen.watch import Watch, watching
 
 SHARDS_NAME = "shards"
 LEAD_S = 0.3
 """Between the last one's being ready and the first request; a message takes far less to reach everybody."""
 LOOK_S = 1.0
+NOTICE_S = 2.0
+"""Between telling the processes after which pass they end and the end of it, at least."""
 
 
 @dataclass
@@ -58,43 +68,36 @@ def perform_in_processes(options: Options, schedule: Schedule, screen: Screen) -
     Raises:
         UsageError: One of the processes could not begin, or died.
     """
-    run_id = options.sharing.run_id or secrets.token_hex(6)
+    run_id, procs = options.sharing.run_id or secrets.token_hex(6), options.sharing.procs
+    assert procs is not None  # found out before
+    folders = [options.trace / SHARDS_NAME / str(index) for index in range(procs)]
+    traces, samples = [folder / TRACE_NAME for folder in folders], schedule.total // options.passes
     workers: list[_Worker] = []
-    try:
-        screen.progress(f"preparing {options.sharing.procs} processes", 0, len(schedule))
-        for index in range(options.sharing.procs):
-            shard = Shard(index, options.sharing.procs)
-            workers.append(_start(replace(options, sharing=Sharing(shard=shard, run_id=run_id))))
-        for worker in workers:
-            _wait_until_ready(worker)
-        start_unix_s = options.sharing.start_at_unix_s or time.time() + LEAD_S
-        with _passing_on_signals(workers):
+    with watching(options.until, traces, samples, options.deadline_s) as watch:
+        try:
+            screen.progress(f"preparing {procs} processes", 0, len(schedule))
+            for index, folder in enumerate(folders):
+                sharing = Sharing(shard=Shard(index, procs), run_id=run_id)
+                workers.append(_start(replace(options, sharing=sharing, trace=folder)))
             for worker in workers:
-                worker.pipe.send(start_unix_s)
-            _wait_until_done(workers, lambda: screen.progress("sent", _recorded(workers), len(schedule)))
-    finally:
-        for worker in workers:
-            worker.process.kill()
-            worker.process.join()
-            worker.pipe.close()
-    return join_folders([worker.folder for worker in workers], options.trace, options.min_quality)
+                _wait_until_ready(worker)
+            start_unix_s = options.sharing.start_at_unix_s or time.time() + LEAD_S
+            with _passing_on_signals(workers):
+                for worker in workers:
+                    worker.pipe.send(start_unix_s)
+                _Overseer(workers, schedule, start_unix_s, screen, watch).wait_until_done()
+        finally:
+            for worker in workers:
+                worker.process.kill()
+                worker.process.join()
+                worker.pipe.close()
+        stopping = None if watch is None else watch.finish(options.passes)
+    return join_folders(folders, options.trace, options.min_quality, stopping)
 
 
 def _start(options: Options) -> _Worker:
-    shard = options.sharing.shard
-    assert shard is not None
-    folder = options.trace / SHARDS_NAME / str(shard.index)
-    options = replace(options, trace=folder, min_quality=None, quiet=True)
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_work, args=(options, theirs), daemon=True)
-    # Ignored from its first instant on: Ctrl-C ends the preparation here, and the run as `_passing_on_signals` says.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        process.start()
-    finally:
-        signal.signal(signal.SIGINT, before)
-    theirs.close()
-    return _Worker(process, ours, folder)
+    process, pipe = start_child(_work, replace(options, min_quality=None, quiet=True))
+    return _Worker(process, pipe, options.trace)
 
 
 def _wait_until_ready(worker: _Worker) -> None:
@@ -113,12 +116,55 @@ def _check_end(worker: _Worker) -> None:
             raise UsageError(said)
 
 
-def _wait_until_done(workers: list[_Worker], look: Callable[[], None]) -> None:
-    while running := [worker.process.sentinel for worker in workers if worker.process.is_alive()]:
-        wait(running, LOOK_S)
-        look()
-    for worker in workers:
-        _check_end(worker)
+@dataclass
+class _Overseer:
+    """Waits for the end, shows how far it is, and ends it after a pass if there are enough of them.
+
+    Attributes:
+        workers: Who sends.
+        schedule: Of all of them.
+        start_unix_s: From which it counts.
+        screen: Where it is shown.
+        watch: Who says that there are enough; None where nobody asks.
+    """
+
+    workers: list[_Worker]
+    schedule: Schedule
+    start_unix_s: float
+    screen: Screen
+    watch: Watch | None
+    last_pass: int | None = None
+
+    def wait_until_done(self) -> None:
+        """Return when every process has ended.
+
+        Raises:
+            UsageError: One of them says what went wrong.
+        """
+        while running := [worker.process.sentinel for worker in self.workers if worker.process.is_alive()]:
+            heard = [self.watch.pipe] if self.watch is not None and self.watch.alive else []
+            wait([*running, *heard], LOOK_S)
+            self._look()
+        for worker in self.workers:
+            _check_end(worker)
+
+    def _look(self) -> None:
+        standing = ""
+        if self.watch is not None:
+            self.watch.read()
+            if self.watch.met is not None and self.last_pass is None:
+                self._end_after_a_pass()
+            standing = f"; {self.watch.curve[-1]}" if self.watch.curve else ""
+        self.screen.progress(f"sent{standing}", _recorded(self.workers), len(self.schedule))
+
+    def _end_after_a_pass(self) -> None:
+        """Tell all of them the same pass, one that none of them has left when it hears of it."""
+        at_s = time.time() + NOTICE_S - self.start_unix_s
+        next_due = min(int(np.searchsorted(self.schedule.due_s, at_s)), len(self.schedule) - 1)
+        self.last_pass = int(self.schedule.pass_index[next_due])
+        for worker in self.workers:
+            with contextlib.suppress(OSError):  # it has ended
+                worker.pipe.send(self.last_pass)
 
 
 def _recorded(workers: list[_Worker]) -> int:
@@ -147,7 +193,6 @@ def _passing_on_signals(workers: list[_Worker]) -> Iterator[None]:
 def _work(options: Options, pipe: Connection) -> None:
     """What such a process does."""
     from tailgate_loadgen.material import prepare
-    from tailgate_loadgen.run import send
 
     os.setpgid(0, 0)  # so that Ctrl-C reaches it once: from its parent
     _end_with_parent()
@@ -160,11 +205,28 @@ def _work(options: Options, pipe: Connection) -> None:
     try:
         with Screen(quiet=True) as screen:
             material, schedule = prepare(options, screen)
-            send(options, material, schedule, screen, start_at=ready)
+            send(options, material, schedule, screen, start_at=ready, steering=_steered_by(pipe))
     except TailgateError as error:
         pipe.send(str(error))
     except EOFError:  # nobody is left who could tell the instant
         sys.exit(1)
+
+
+def _steered_by(pipe: Connection) -> Steering:
+    """The run ends after the pass that the pipe names."""
+
+    @contextmanager
+    def steering(loop: asyncio.AbstractEventLoop, sender: Sender, _tally: Tally) -> Iterator[None]:
+        def heed() -> None:
+            try:
+                sender.end_after_pass(pipe.recv())
+            except (EOFError, OSError):  # `_end_with_parent` sees to it
+                loop.remove_reader(pipe.fileno())
+
+        with reading(loop, pipe, heed):
+            yield
+
+    return steering
 
 
 def _end_with_parent() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from tailgate.units import format_duration
+from tailgate_loadgen.stop_rule import Standing
 from tailgate_loadgen.tally import Tally
 
 REDRAW_S = 1.0
@@ -90,7 +91,7 @@ def summary_table(summary: dict[str, Any]) -> Table:
     table.add_column(justify="right")
     over = summary["over_passes"]
     for name, value in (
-        ("requests", f"{summary['arrivals']:,} of {summary['scheduled']:,}"),
+        ("requests", _requests(summary)),
         ("rate due, achieved", f"{_number(summary['scheduled_rate'])}/s, {_number(summary['achieved_rate'])}/s"),
         ("outcomes", "\n".join(f"{name} {count:,}" for name, count in summary["outcomes"].items())),
         ("accuracy of answers", _percent(summary["accuracy_of_answers"])),
@@ -98,10 +99,38 @@ def summary_table(summary: dict[str, Any]) -> Table:
         (f"worst … best of {over['passes']} passes", f"{_percent(over['worst'])} … {_percent(over['best'])}"),
         ("latency p50, p99, p99.9", _times(summary["latency_s"], "p50", "p99", "p99.9")),
         ("own lag p50, p99, p99.9, max", _times(summary["lag_s"], "p50", "p99", "p99.9", "max")),
+        *_generator(summary["run"].get("generator")),
+        *_stopping(summary.get("stopping")),
         ("run", "valid" if summary["valid"] else "INVALID"),
     ):
         table.add_row(name, value)
     return table
+
+
+def _requests(summary: dict[str, Any]) -> str:
+    not_needed = f", {summary['not_needed']:,} not needed" if summary["not_needed"] else ""
+    return f"{summary['arrivals']:,} of {summary['scheduled']:,}{not_needed}"
+
+
+def _generator(strain: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
+    """What was asked of a process that sends, where the run says it."""
+    if not strain:
+        return
+    asked = f"at most {strain['peak_rate']:,.0f} requests a second"
+    if strain["share"] is None:
+        yield "asked of the generator", f"{asked}\nnot calibrated: {strain['uncalibrated_because']}"
+    else:
+        yield "asked of the generator", f"{asked}\n{strain['share']:.1%} of what it can send"
+
+
+def _stopping(stopping: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
+    """Whether the passes were enough, where that was asked."""
+    if not stopping:
+        return
+    met, curve = stopping["met_after_passes"], stopping["curve"]
+    last = f"\n{Standing(**curve[-1])}" if curve else ""
+    watched = "" if stopping["watched_to_the_end"] else "\nnobody watched to the end"
+    yield "enough passes", ("never" if met is None else f"after {met}") + last + watched
 
 
 def _percent(share: float | None) -> str:

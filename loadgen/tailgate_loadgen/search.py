@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -22,6 +23,8 @@ MAX_TRIALS = 40
 """A target whose limit moves all the time would be searched for ever."""
 LOWEST_SHARE = 0.01
 """Of the rate tried first: where that does not hold, the rate is hardly what is wrong."""
+
+BEARABLE_PRECISION = 0.01
 
 
 class Verdict(Enum):
@@ -135,6 +138,23 @@ class RateSearch:
         return readable if low < readable < self._high else middle
 
 
+def highest_bearable(bears: Callable[[float], bool], lowest: float, highest: float) -> float:
+    """The highest rate that the generator bears, found to within a hundredth.
+
+    Args:
+        bears: Whether it bears a rate; of `lowest` that is known.
+        lowest: Above zero.
+        highest: Nothing above it is asked for.
+    """
+    if bears(highest):
+        return highest
+    while highest / lowest > 1 + BEARABLE_PRECISION:
+        middle = math.sqrt(lowest * highest)
+        lowest, highest = (middle, highest) if bears(middle) else (lowest, middle)
+    readable = float(f"{lowest:.4g}")
+    return readable if readable <= lowest else lowest
+
+
 @dataclass(frozen=True)
 class SearchOptions:
     """What is searched for.
@@ -181,6 +201,8 @@ def read_search(namespace: argparse.Namespace, options: Options) -> SearchOption
         raise ConfigError(f"--max-rate is {highest}; expected at least --rate, which is {options.rate:g}")
     if not 0.005 <= precision <= 1:
         raise ConfigError(f"--precision is {precision}; expected a share from 0.005 to 1")
+    if options.until is not None:
+        raise ConfigError("--until-stable and --tolerance are about one run; leave them out of a search")
     if options.min_quality is not None or options.sharing.shard or options.sharing.start_at_unix_s is not None:
         raise ConfigError("--min-quality, --shard and --start-at are about one run; leave them out of a search")
     return SearchOptions(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import grpc.aio
+import numpy as np
 
 from tailgate.deadline import Deadline
 from tailgate.errors import Status
@@ -21,6 +22,7 @@ from tailgate.outcome import Outcome, decide_at_client
 from tailgate.protocol.answers import UNKNOWN_CLASS, NotAnAnswer, predicted_class
 from tailgate.protocol.envelope import RequestFrame
 from tailgate.protocol.names import DEADLINE_MS, LABEL, MODEL_INFER, REQUEST_ID
+from tailgate_loadgen.alarm import MakeAlarm, best_alarm
 from tailgate_loadgen.datasets.dataset import Dataset
 from tailgate_loadgen.pacer import Pacer
 from tailgate_loadgen.schedule import Schedule
@@ -111,6 +113,7 @@ class Sender:
         start_unix_s: float,
         on_start: Callable[[], None],
         on_end: Callable[[Observation], None],
+        alarm: MakeAlarm = best_alarm,
     ) -> None:
         """Prepare; nothing is sent before `run`. To be called on the running loop.
 
@@ -121,6 +124,7 @@ class Sender:
             start_unix_s: The same instant on the wall clock.
             on_start: Called when a request's instant has come.
             on_end: Called with what became of it.
+            alarm: Makes what wakes it at the next instant.
         """
         self._loop = asyncio.get_running_loop()
         self._stub = stub
@@ -133,14 +137,25 @@ class Sender:
         self._stopped = self._abandoned = False
         self.kept: dict[str, bytes] = {}
         """Answers that are kept, by the id of their request."""
-        self._pacer = Pacer(self._loop, start_s + job.schedule.due_s, self._send)
+        self._pacer = Pacer(self._loop, start_s + job.schedule.due_s, self._send, alarm)
 
     async def run(self) -> bool:
-        """Send all and wait for every end; returns whether nothing was left out or cancelled by `interrupt`."""
+        """Send `total` and wait for every end; returns whether none was left out or cancelled by `interrupt`."""
         started = await self._pacer.run()
         while self._flights:
             await asyncio.gather(*self._flights)
-        return started == len(self._job.schedule) and not self._abandoned
+        return started == self._pacer.total and not self._abandoned
+
+    @property
+    def total(self) -> int:
+        """Requests there are to send."""
+        return self._pacer.total
+
+    def end_after_pass(self, last: int = 0) -> None:
+        """Begin no pass after this one, or after the one that is on, whichever is later: passes are sent whole."""
+        pass_index = self._job.schedule.pass_index
+        current = int(pass_index[max(self._pacer.fired - 1, 0)])
+        self._pacer.end_after(int(np.searchsorted(pass_index, max(last, current), side="right")))
 
     def stop(self) -> None:
         """Start no more requests and let those in flight end."""

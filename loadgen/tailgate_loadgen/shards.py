@@ -6,6 +6,7 @@ run say the same of themselves but for which of them they are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,8 @@ def join_headers(parts: Sequence[Part]) -> dict[str, Any]:
         if indexes.count(index) != 1:
             how = "missing" if index not in indexes else "there more than once"
             raise TraceError(f"shard {index}/{count} is {how}; name each of the {count} shards once")
-    return {**common, "shard": None, "shards": count}
+    hardest = max((part.contents.header.get("generator") or {} for part in parts), key=_strain)
+    return {**common, "generator": hardest, "shard": None, "shards": count}
 
 
 def check_disjoint(parts: Sequence[Part]) -> None:
@@ -87,7 +89,14 @@ def join_observations(parts: Sequence[Part]) -> Iterator[Observation]:
 
 
 def _without_shard(header: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in header.items() if name != "shard"}
+    """What all shards of a run say alike: not which they are, nor what their machines can send."""
+    return {name: value for name, value in header.items() if name not in ("shard", "generator")}
+
+
+def _strain(generator: Mapping[str, Any]) -> float:
+    """How much was asked of a process; most of one of which that is not known."""
+    share = generator.get("share")
+    return math.inf if share is None else float(share)
 
 
 def _ended_s(records: Records) -> Any:

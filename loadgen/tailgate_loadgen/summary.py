@@ -39,6 +39,8 @@ class Facts:
         interrupted: Whether it was stopped before its end.
         max_lag_s: p99 of the lag above which it is invalid.
         min_quality: What it has to reach, if anything.
+        not_needed: Requests of passes that were not begun, because those before them were enough.
+        is_share: Whether the records are those of one shard, in which no pass is whole.
     """
 
     deadline_s: float
@@ -48,6 +50,8 @@ class Facts:
     interrupted: bool
     max_lag_s: float
     min_quality: MinQuality | None
+    not_needed: int = 0
+    is_share: bool = False
 
 
 def summarize(records: Records, facts: Facts) -> dict[str, Any]:
@@ -73,7 +77,8 @@ def summarize(records: Records, facts: Facts) -> dict[str, Any]:
     passes = [_pass(records[records["pass_index"] == index], facts) for index in np.unique(records["pass_index"])]
     reached = _reached(records, facts)
     lag = _percentiles(lag_s, LAG_PERCENTILES)
-    reasons = _reasons(len(records), int((~sent).sum()) + sent_late, lag["p99"], facts)
+    whole = facts.is_share or all(one["complete"] for one in passes)
+    reasons = _reasons(len(records), int((~sent).sum()) + sent_late, lag["p99"], facts, whole=whole)
     return {
         "schema_version": SCHEMA_VERSION,
         "valid": not reasons,
@@ -81,6 +86,7 @@ def summarize(records: Records, facts: Facts) -> dict[str, Any]:
         "interrupted": facts.interrupted,
         "min_quality": reached,
         "scheduled": facts.scheduled,
+        "not_needed": facts.not_needed,
         "arrivals": len(records),
         "not_sent": int((~sent).sum()),
         "sent_after_deadline": sent_late,
@@ -145,12 +151,14 @@ def _reached(records: Records, facts: Facts) -> dict[str, Any] | None:
     }
 
 
-def _reasons(rows: int, past_deadline: int, lag_p99_s: float | None, facts: Facts) -> list[str]:
-    reasons = []
+def _reasons(rows: int, past_deadline: int, lag_p99_s: float | None, facts: Facts, *, whole: bool) -> list[str]:
+    reasons, needed = [], facts.scheduled - facts.not_needed
     if facts.interrupted:
         reasons.append(f"it was interrupted after {rows} of {facts.scheduled} requests")
-    elif rows != facts.scheduled:
-        reasons.append(f"{facts.scheduled - rows} of {facts.scheduled} requests are not in the trace")
+    elif rows != needed:
+        reasons.append(f"{needed - rows} of {needed} requests are not in the trace")
+    elif facts.not_needed and not whole:
+        reasons.append("its last pass is not whole: a process heard too late that the passes before it were enough")
     if lag_p99_s is not None and lag_p99_s > facts.max_lag_s:
         reasons.append(
             f"the generator itself was late: p99 of its lag is {format_duration(lag_p99_s)}, allowed are "

@@ -20,6 +20,7 @@ class Tally:
         answered: Answered, late or not.
         right: Answered right, late or not.
         right_in_time: Answered right by their deadline.
+        standing: What is to be said of its passes, if anything.
     """
 
     total: int
@@ -29,6 +30,7 @@ class Tally:
     answered: int = 0
     right: int = 0
     right_in_time: int = 0
+    standing: str = ""
 
     def add(self, observation: Observation) -> None:
         """Count a request that has ended."""
@@ -46,6 +48,7 @@ class Tally:
             f"{self.started:,} sent, {self.started - self.ended:,} in flight, {late} late or unanswered, "
             f"{_percent(self.right, self.answered)} of answers right, "
             f"{_percent(self.right_in_time, self.ended)} right and in time"
+            f"{'; ' if self.standing else ''}{self.standing}"
         )
 
 

@@ -16,7 +16,7 @@ from tailgate_loadgen.demo.play import plain
 
 START_AND_STAY = """
 import sys
-from tailgate_loadgen.demo.contention import Contention
+from tailgate_loadgen.contention import Contention
 contention = Contention(2, None)
 contention.start()
 print(*(process.pid for process in contention._running), flush=True)
@@ -65,7 +65,7 @@ def test_busy_processes_end_by_themselves_when_their_parent_is_killed() -> None:
         os.kill(pid, 0)  # it is there, or this raises
     parent.kill()
     try:
-        parent.communicate(timeout=20)  # until nobody holds its standard output any more, which they inherited
+        parent.communicate(timeout=120)  # until nobody holds its standard output any more, which they inherited
     except subprocess.TimeoutExpired:
         for pid in busy:
             os.kill(pid, signal.SIGKILL)

@@ -43,6 +43,8 @@ WRONG_OPTIONS = [
     ({"target": None}, "the following options are required: --target; see 'tailgate load --help'"),
     ({"seed-order": "-1"}, "--seed-order is -1; expected a whole number of at least 0"),
     ({"keep-answers": "-1"}, "--keep-answers is -1"),
+    ({"procs": "many"}, "--procs is many; expected a number of processes from 1 to 256, or auto"),
+    ({"calibration": "/"}, "--calibration / cannot be read: Is a directory; name another file"),
     ({"procs": "0"}, "--procs is 0; expected a number of processes from 1 to 256"),
     ({"shard": "2/2", "run-id": "r", "start-at": "1"}, "--shard is '2/2'; expected K/N with K from 0 to N - 1"),
     ({"shard": "0/2", "run-id": "r"}, "--shard needs --run-id and --start-at, the same ones in every shard"),

@@ -77,6 +77,37 @@ async def test_nothing_fires_after_stop(alarm: MakeAlarm) -> None:
     assert fired == [0, 1, 2, 3, 4]
 
 
+@alarms
+async def test_what_is_behind_an_earlier_end_never_fires_and_what_is_before_it_does(alarm: MakeAlarm) -> None:
+    loop = asyncio.get_running_loop()
+    fired: list[int] = []
+
+    def fire(index: int) -> None:
+        fired.append(index)
+        if index == 4:
+            pacer.end_after(20)
+        if index == 8:
+            pacer.end_after(60)  # never later than it was to be
+
+    pacer = Pacer(loop, np.linspace(loop.time(), loop.time() + 0.02, 100), fire, alarm)
+    assert await pacer.run() == pacer.total == 20
+    assert fired == list(range(20))
+
+
+async def test_an_end_that_is_past_ends_at_once() -> None:
+    loop = asyncio.get_running_loop()
+    fired: list[int] = []
+
+    def fire(index: int) -> None:
+        fired.append(index)
+        if index == 9:
+            pacer.end_after(3)
+
+    pacer = Pacer(loop, np.full(100, loop.time() - 1.0), fire, LoopAlarm)
+    assert await pacer.run() == pacer.total == 10
+    assert fired == list(range(10))
+
+
 async def test_an_error_in_what_is_fired_ends_the_run() -> None:
     def fire(index: int) -> None:
         raise ZeroDivisionError(index)

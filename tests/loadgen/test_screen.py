@@ -32,6 +32,11 @@ def test_the_line_says_sent_in_flight_late_right_and_right_in_time() -> None:
     )
 
 
+def test_the_line_says_how_the_passes_stand_where_that_is_asked() -> None:
+    tally = Tally(total=20, started=10, standing="after 12 passes: rJSD 0.071 and 0.083")
+    assert str(tally).endswith("right and in time; after 12 passes: rJSD 0.071 and 0.083")
+
+
 async def test_progress_is_drawn_on_a_terminal_in_a_gap_of_the_schedule(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,16 @@ from scipy import stats
 from tailgate.errors import ConfigError
 from tailgate_loadgen.command import COMMAND
 from tailgate_loadgen.options import read_options
-from tailgate_loadgen.search import Found, RateSearch, SearchOptions, Trial, Verdict, min_requests, read_search
+from tailgate_loadgen.search import (
+    Found,
+    RateSearch,
+    SearchOptions,
+    Trial,
+    Verdict,
+    highest_bearable,
+    min_requests,
+    read_search,
+)
 
 if TYPE_CHECKING:
     from tests.loadgen.conftest import Ran, Server
@@ -96,6 +105,14 @@ def test_where_the_generator_ends_the_search_that_is_said() -> None:
     assert 650 < found.rate < 700
 
 
+@given(limit=st.floats(0.5, 1e6), lowest=st.floats(0.01, 10))
+def test_the_highest_bearable_rate_is_found_to_within_a_hundredth_and_is_bearable(limit: float, lowest: float) -> None:
+    limit = max(limit, lowest)
+    found = highest_bearable(lambda rate: rate <= limit, lowest, HIGHEST)
+    assert found <= limit
+    assert found == HIGHEST or found * 1.0105 > limit
+
+
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.95, 0.99, 0.999])
 def test_the_least_number_of_requests_is_the_one_that_binomial_bounds_give(share: float) -> None:
     least = min_requests(share)
@@ -134,9 +151,11 @@ def test_a_search_for_nothing_gets_one_sentence(arguments: list[str], sentence: 
     assert sentence in str(caught.value)
 
 
-def test_a_search_finds_where_a_real_server_begins_to_miss(load: Callable[..., Ran], server: Server) -> None:
+def test_a_search_finds_where_a_real_server_begins_to_miss(
+    load: Callable[..., Ran], load_valid: Callable[..., Ran], server: Server
+) -> None:
     # It answers one request after the other, 10 ms each: over 100 a second the queue grows without end.
-    ran = load(
+    ran = load_valid(
         action="search",
         model="queues",
         target=server.address,
@@ -169,12 +188,12 @@ def test_a_search_finds_where_a_real_server_begins_to_miss(load: Callable[..., R
             assert summary["arrivals"] < summary["scheduled"]
         else:
             assert probe["invalid_because"]
-    again = load(action="search", target=server.address, target_quality=0.9)
+    again = load(action="search", target=server.address, target_quality=0.9, folder=ran.folder.name)
     assert (again.status, "never overwritten" in again.error) == (2, True)
 
 
-def test_a_search_that_finds_nothing_is_exit_1(load: Callable[..., Ran], server: Server) -> None:
-    ran = load(
+def test_a_search_that_finds_nothing_is_exit_1(load_valid: Callable[..., Ran], server: Server) -> None:
+    ran = load_valid(
         action="search",
         model="mixed",  # answers a third right
         target=server.address,

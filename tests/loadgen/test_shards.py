@@ -1,14 +1,14 @@
-"""One run sent by several processes: the shards together are what one process would have sent."""
+"""Shards joined to a run: every field of every request, and nothing that does not belong together.
+
+That real processes sent together what one would have sent is shown in tests/e2e/test_load_processes.py.
+"""
 
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,108 +20,11 @@ from tailgate.trace.files import TraceWriter, read_trace
 from tailgate.trace.format import Records
 from tailgate_loadgen.merge import join_folders
 
-if TYPE_CHECKING:
-    from tests.loadgen.conftest import Ran, Server
-
-    Load = Callable[..., Ran]
-
-RUN = {"samples": 40, "passes": 2, "seed": 7, "warmup": 2}
-
-
-def same_schedule(one: Ran, other: Ran) -> bool:
-    """Whether the same requests were due at the same time after the start."""
-    rows = [np.sort(ran.rows, order=["pass_index", "sample"]) for ran in (one, other)]
-    first_s, second_s = (
-        row["arrival_unix_s"] - ran.trace.header["start_unix_s"] for row, ran in zip(rows, (one, other), strict=True)
-    )
-    return (
-        len(rows[0]) == 80
-        and rows[0][["pass_index", "sample"]].tolist() == rows[1][["pass_index", "sample"]].tolist()
-        and np.allclose(first_s, second_s, rtol=0, atol=1e-6)
-        and one.trace.header["schedule_sha256"] == other.trace.header["schedule_sha256"]
-    )
-
 
 def columns(records: Records) -> list[tuple[Any, ...]]:
     """Everything a trace says of its requests but in which order it was written."""
     names = [name for name in records.dtype.names or () if name not in {"sequence", "crc32", "model", "version"}]
     return sorted(records[names].tolist())
-
-
-def test_two_shards_joined_are_the_run_of_one_process(
-    load: Load, start_load: Callable[..., subprocess.Popen[str]], server: Server, tmp_path: Path
-) -> None:
-    given = RUN | {"target": server.address, "model": "right", "rate": 400, "deadline": "2s"}
-    alone = load(folder="alone", **given)
-    for lead_s in (3, 10, 30, 90):  # a machine that is busy needs long to start a process
-        shared = {"run-id": "r", "start-at": time.time() + lead_s}
-        folders = [tmp_path / f"lead-{lead_s}-shard-{index}" for index in range(2)]
-        processes = [
-            start_load(**given, **shared, shard=f"{index}/2", trace=folder) for index, folder in enumerate(folders)
-        ]
-        errors = [process.communicate(timeout=180)[1] for process in processes]
-        if not any("ago when everything was ready" in error for error in errors):
-            break
-    assert [process.returncode for process in processes] == [0, 0], errors
-    joined = load(*map(str, folders), action="merge", folder="joined", min_quality="0.99@2s")
-    assert joined.status == 0, joined.error
-    assert same_schedule(joined, alone)
-    assert joined.trace.header["shards"] == 2
-    parts = [read_trace(folder / "client.trace").records for folder in folders]
-    assert columns(joined.trace.records) == columns(np.concatenate(parts))
-    assert [len(part) for part in parts] == [42, 42]
-    assert (joined.trace.missing, joined.trace.closed) == (0, True)
-    summary = joined.summary
-    assert (summary["valid"], summary["scheduled"], summary["over_passes"]["passes"]) == (True, 80, 2)
-    for folder in folders:
-        summary = json.loads((folder / "summary.json").read_text())
-        assert (summary["valid"], summary["scheduled"], summary["arrivals"]) == (True, 40, 40)
-
-
-def test_several_processes_are_one_run(load: Load, server: Server) -> None:
-    alone = load(target=server.address, folder="alone", **RUN)
-    ran = load(target=server.address, procs=2, min_quality="0.99@2s", keep_answers=3, **RUN)
-    assert ran.status == 0, ran.error
-    assert same_schedule(ran, alone)
-    header = ran.trace.header
-    assert (header["shards"], header["shard"]) == (2, None)
-    assert ran.summary["right_in_time"] == 80
-    assert "right within 2 s" in ran.output
-    ids = [row["request_id"].decode() for row in ran.trace.records]
-    assert len(set(ids)) == len(ids) == 84
-    assert sorted(one for one in ids if "warmup" in one) == [f"{header['run_id']}-warmup-{n}" for n in range(4)]
-    shards = [ran.folder / "shards" / str(index) for index in range(2)]
-    assert [len(read_trace(shard / "client.trace").records) for shard in shards] == [42, 42]
-    assert sum(len(list((shard / "answers").glob("*.pb"))) for shard in shards if (shard / "answers").exists()) == 3
-
-
-def test_what_is_wrong_in_one_of_several_processes_is_said_in_one_sentence(load: Load, server: Server) -> None:
-    ran = load(model="refuses", target=server.address, procs=2)
-    assert (ran.status, ran.error.count("\n")) == (2, 1)
-    assert "refuses the requests of this run with INVALID_ARGUMENT" in ran.error
-    late = load(target=server.address, procs=2, start_at=1.0, folder="late")
-    assert (late.status, late.error.count("\n")) == (2, 1)
-    assert "s ago when everything was ready" in late.error
-
-
-def test_an_interrupt_ends_every_process_and_joins_what_they_recorded(
-    start_load: Callable[..., subprocess.Popen[str]], server: Server, tmp_path: Path
-) -> None:
-    process = start_load(target=server.address, model="right", rate=100, deadline="2s", passes=50, procs=2)
-    traces = [tmp_path / "run" / "shards" / str(index) / "client.trace" for index in range(2)]
-    while not all(trace.exists() and trace.stat().st_size > 8192 for trace in traces):
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=30)
-    assert process.returncode == 2, error
-    assert "interrupted" in error
-    assert "Traceback" not in error
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert summary["interrupted"]
-    records = read_trace(tmp_path / "run" / "client.trace").records
-    assert (records["outcome"] == Outcome.OK).all()
-    assert len(records) == sum(len(read_trace(trace).records) for trace in traces)
 
 
 @pytest.fixture
@@ -174,6 +77,59 @@ def test_joining_keeps_every_field_of_every_request(shards: Callable[..., list[P
     assert models == {0: "m-0", 1: "m-1", 2: "m-2"}
     assert (np.diff(whole.records["arrival_unix_s"] + whole.records["latency_s"]) >= 0).all()
     assert (summary["valid"], summary["arrivals"], summary["right"]) == (True, 6, 1)
+
+
+def test_what_the_shards_machines_can_send_may_differ_and_the_hardest_pressed_speaks_for_all(
+    shards: Callable[..., list[Path]], tmp_path: Path
+) -> None:
+    for number, (values, expected) in enumerate([((0.1, 0.3, 0.2), 0.3), ((0.1, None, 0.2), None)]):
+        place = tmp_path / str(number)
+
+        def press(headers: list[dict[str, Any]], values: tuple[float | None, ...] = values) -> None:
+            for header, share in zip(headers, values, strict=True):
+                header["generator"] = {"share": share}
+
+        folders = [folder.rename(place.with_name(f"{number}-{folder.name}")) for folder in shards(press)]
+        join_folders(folders, place, None)
+        assert read_trace(place / "client.trace").header["generator"] == {"share": expected}
+
+
+def test_passes_that_were_not_needed_are_counted_and_a_last_pass_that_is_not_whole_voids_the_run(
+    shards: Callable[..., list[Path]], tmp_path: Path
+) -> None:
+    folders = shards()
+    for number, (not_needed, missing, reasons) in enumerate(
+        [
+            ((1, 1, 1), slice(3), []),  # the second pass was not begun
+            ((1, 1, 0), slice(4), ["its last pass is not whole"]),  # one of three heard too late
+            ((1, 1, 0), slice(3), ["1 of 4 requests are not in the trace"]),
+        ]
+    ):
+        parts = []
+        for index, folder in enumerate(folders):
+            contents = read_trace(folder / "client.trace")
+            header = {name: value for name, value in contents.header.items() if not name.startswith("record")}
+            kept = [row for row in contents.records if row["pass_index"] * 3 + row["sample"] in range(6)[missing]]
+            parts.append(tmp_path / f"{number}-{index}")
+            writer = TraceWriter(parts[-1] / "client.trace", header)
+            writer.append(
+                [
+                    Observation(
+                        row["request_id"].decode(), "m", "1", float(row["arrival_unix_s"]), 1.0, 0.2, Outcome.OK,
+                        pass_index=int(row["pass_index"]), sample=int(row["sample"]),
+                    )
+                    for row in kept
+                ]
+            )  # fmt: skip
+            writer.close()
+            (parts[-1] / "summary.json").write_text(json.dumps({"not_needed": not_needed[index]}))
+        summary = join_folders(parts, tmp_path / f"whole-{number}", None)
+        assert summary["not_needed"] == sum(not_needed)
+        assert len(summary["invalid_because"]) == len(reasons)
+        assert all(reason in said for reason, said in zip(reasons, summary["invalid_because"], strict=True))
+        assert (summary["arrivals"] + summary["not_needed"] == 6) == (
+            reasons != ["1 of 4 requests are not in the trace"]
+        )
 
 
 def drop_last(headers: list[dict[str, Any]]) -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tailgate_loadgen.demo import tied as module
-from tailgate_loadgen.demo.tied import tied
+from tailgate_loadgen import tied as module
+from tailgate_loadgen.tied import tied
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells processes that their parent is gone")
 
 _PARENT = """
 import subprocess, sys, time
-from tailgate_loadgen.demo.tied import tied
+from tailgate_loadgen.tied import tied
 child = subprocess.Popen(tied([sys.executable, "-c", "print('here', flush=True); import time; time.sleep(600)"]),
                          stdout=subprocess.PIPE)
 child.stdout.readline()

@@ -52,7 +52,7 @@ THEIRS: dict[str, set[str]] = {
         "rich",
     },
     "tailgate_proxy": {"aiohttp", "cryptography", "google", "pydantic", "prometheus_client", "uvloop"},
-    "tailgate_loadgen": {"google", "grpc", "PIL", "rich", "scipy"},
+    "tailgate_loadgen": {"google", "grpc", "PIL", "rich", "scipy", "uvloop"},
 }
 FORBIDDEN_IN_CORE = {"asyncio", "socket", "selectors", "time", "datetime", "threading", "multiprocessing", "subprocess"}
 SHELLS_IN_CORE = {"tailgate.trace.recorder": {"threading"}, "tailgate.report.render": {"datetime"}}

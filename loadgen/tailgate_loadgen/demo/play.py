@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.live import Live
 
-from tailgate_loadgen.demo.contention import Contention
+from tailgate_loadgen.contention import Contention
 from tailgate_loadgen.demo.live import Watch, render
 from tailgate_loadgen.demo.stage import Actor, ending_on_signals, two_cpus
 from tailgate_loadgen.outputs import SUMMARY_NAME

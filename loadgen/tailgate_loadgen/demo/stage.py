@@ -18,7 +18,8 @@ from types import FrameType
 from typing import NoReturn
 
 from tailgate.errors import UsageError
-from tailgate_loadgen.demo.tied import tied
+from tailgate_loadgen.pinning import pinned
+from tailgate_loadgen.tied import tied
 
 READY_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 20.0
@@ -46,20 +47,6 @@ def ending_on_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def pinned(cpu: int | None) -> Iterator[None]:
-    """Processes started within run on this processor alone (where the platform can do that)."""
-    if cpu is None:
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {cpu})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def two_cpus() -> tuple[int | None, int | None]:

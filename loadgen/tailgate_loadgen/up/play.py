@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from tailgate_loadgen.demo.contention import Contention
+from tailgate_loadgen.contention import Contention
 from tailgate_loadgen.demo.stage import Actor, ending_on_signals, two_cpus
 from tailgate_loadgen.up.monitoring import Programs, slo_of, write_files
 from tailgate_loadgen.up.webhook import Webhook

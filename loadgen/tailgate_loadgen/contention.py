@@ -1,4 +1,4 @@
-"""Contention for the server's processor: processes that are always busy."""
+"""Contention for a processor: processes that are always busy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from tailgate_loadgen.demo.stage import pinned
+from tailgate_loadgen.pinning import pinned
 
 NAME = "CPU contention"
 
@@ -17,7 +17,7 @@ while os.getppid() == {parent}:
     for _ in range(1_000_000):
         pass
 """
-"""Looks now and then whether the demo is still there, so that nothing stays busy after it, however it ended."""
+"""Looks now and then whether whoever started it is still there, so that nothing stays busy after that."""
 
 
 @dataclass
