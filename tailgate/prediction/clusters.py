@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 _MUCH_SHORTER, _ROUNDS = 20.0, 5
 """A gap is within a cluster if it is so many times shorter than those between: of exponential ones 5 % are."""
+_BRIEF = 1000
+"""What takes less than such a part of a pass is no stall, but a late response, or a batch of them."""
 _SURE_Z = 2.326
 """How surely the passes must contradict the clusters before these are joined: the normal's 99 %."""
 
@@ -52,11 +55,37 @@ class Clusters:
         """How many."""
         return len(self.start)
 
+    @cached_property
+    def sizes(self) -> FloatArray:
+        """What each loses in excess of the average, float `[clusters]`."""
+        return np.array([float(part.sum()) for part in self.excess])
+
+    @cached_property
+    def parts(self) -> tuple[IntArray, FloatArray, FloatArray]:
+        """What passes lose by clusters, wherever they begin: of which cluster, how much, in how many places."""
+        found = [overlaps(excess, self.samples) for excess in self.excess]
+        if not found:
+            return np.empty(0, np.int64), np.empty(0), np.empty(0)
+        member = np.repeat(np.arange(len(found)), [len(values) for values, _ in found])
+        values, times = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+        return member, values, times
+
     @property
     def telling(self) -> float:
-        """How many stalls of one size would fluctuate as these do: many small ones count little beside a large one."""
-        size = np.array([float(part.sum()) for part in self.excess])
-        return float(size.sum() ** 2 / (size**2).sum()) if (size > 0).any() else 0.0
+        """From how many stalls is known how much passes differ: many small ones count little beside a large one."""
+        square = self.sizes**2
+        return float(square.sum() ** 2 / (square**2).sum()) if (self.sizes > 0).any() else 0.0
+
+    @property
+    def typical(self) -> float:
+        """Length of those by which passes differ: each counts as its size squared; 0 where nothing is lost."""
+        square = self.sizes**2
+        return float((square * self.length).sum() / square.sum()) if (self.sizes > 0).any() else 0.0
+
+    @property
+    def brief(self) -> bool:
+        """Whether all that was seen is late responses by themselves: none of what took longer than that is known."""
+        return len(self) > 0 and self.typical <= max(self.samples / _BRIEF, 1.0)
 
     @property
     def longest(self) -> int:
@@ -73,9 +102,12 @@ def clusters_of(history: History) -> Clusters:
     gap = intracluster_gap(np.append(gaps, len(event) - place[-1] + place[0])) if len(place) else 1
     found = _grouped(history, place, gaps, loss, gap)
     observed = float(history.loss.sum(axis=1).var(ddof=1)) if history.passes > 2 else 0.0
-    while len(found) > 1 and observed > _surely(history.passes - 1) * _variance(found):
+    while len(found) > 1 and observed > _surely(history.passes - 1) * cumulant(found, 2):
         gap = 2 * gap + 1
-        found = _grouped(history, place, gaps, loss, gap)
+        joined = _grouped(history, place, gaps, loss, gap)
+        if joined.longest > len(event) / 2:
+            break  # what goes on all the time is no stall; that passes differ is then told by their rates
+        found = joined
     return found
 
 
@@ -97,6 +129,12 @@ def intracluster_gap(gaps: IntArray) -> int:
         if not len(long):
             return 1
     return max(int(long.mean() / _MUCH_SHORTER), 1)
+
+
+def cumulant(clusters: Clusters, order: int) -> float:
+    """Of a pass's loss, if clusters come independently of each other: the sum of their powers, at their rate."""
+    _, values, times = clusters.parts
+    return float((values**order * times).sum()) / (clusters.samples * clusters.passes)
 
 
 def overlaps(excess: FloatArray, samples: int) -> tuple[FloatArray, FloatArray]:
@@ -131,15 +169,6 @@ def _excesses(loss: FloatArray, start: IntArray, end: IntArray) -> Iterator[Floa
     mean = float(loss.mean())
     for first, last in zip(start.tolist(), end.tolist(), strict=True):
         yield loss[first : last + 1] - mean
-
-
-def _variance(clusters: Clusters) -> float:
-    """Of a pass's loss, if clusters come independently of each other: the sum of their squares, at their rate."""
-    total = 0.0
-    for excess in clusters.excess:
-        values, times = overlaps(excess, clusters.samples)
-        total += float((values * values * times).sum())
-    return total / (clusters.samples * clusters.passes)
 
 
 def _surely(degrees: int) -> float:

@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="a folder with the trace of a load run")
     parser.add_argument("--threshold", help="θ, such as 50ms, instead of the deadline that the run was made with")
     parser.add_argument("--passes", type=_passes, default=1000, help="foretell the worst of so many passes")
-    parser.add_argument("--tolerance", type=_tolerance, help="exit with 1 unless p1 is known to within so many points")
+    parser.add_argument("--tolerance", type=_tolerance, help="exit with 1 unless p1 is known to within this share")
     parser.add_argument("--validate", action="store_true", help="foretell each half of the passes from the other")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
@@ -68,10 +68,11 @@ def run(options: argparse.Namespace) -> int:
         return EXIT_OK
     from tailgate.stopping import known_within
 
-    enough = known_within(prediction.p1, options.tolerance / 100)
+    enough = known_within(prediction.p1, options.tolerance)
     if not options.json:
         print(
-            f"p1 is known to within {100 * prediction.p1.width:.2f} points; {options.tolerance:g} were asked for: "
+            f"p1 is known to within {100 * prediction.p1.width:.2f} points; "
+            f"{100 * options.tolerance:g} were asked for: "
             + ("these passes are enough" if enough else "make more passes")
         )
     return EXIT_OK if enough else EXIT_MISSED
@@ -123,12 +124,12 @@ def _passes(text: str) -> int:
 
 def _tolerance(text: str) -> float:
     try:
-        points = float(text)
+        share = float(text)
     except ValueError:
-        points = 0.0
-    if not 0 < points <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of percentage points above 0, at most 100")
-    return points
+        share = 0.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share above 0, at most 1; 0.01 is a percentage point")
+    return share
 
 
 COMMAND = Command("Foretell the worst passes from the passes that were made.", configure, run)

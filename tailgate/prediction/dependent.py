@@ -7,16 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tailgate.prediction.clusters import Clusters, clusters_of
-from tailgate.prediction.compound import Unseen, groups_of, losses
+from tailgate.prediction.between import changes_of_rate
+from tailgate.prediction.clusters import Clusters, clusters_of, cumulant
+from tailgate.prediction.compound import groups_of, losses
 from tailgate.prediction.history import History
+from tailgate.prediction.sizes import largest_kind
+from tailgate.prediction.unseen import shapes_of, unseen
 
 FloatArray = npt.NDArray[np.float64]
 
-DRAWS = 400
+DRAWS = 256
 _SIDE = 0.05  # left out on each side of an interval
-_UNSEEN_SHAPE = 0.5
-"""A stall that was not seen counts for half a one: Jeffreys' prior of a Poisson rate."""
+_CERTAIN = 1e-9
 
 
 @dataclass(frozen=True)
@@ -48,47 +50,52 @@ class Dependent:
             seed: Of the draws of what is possible; the same gives the same intervals.
         """
         self.clusters: Clusters = clusters_of(history)
+        self.kind: FloatArray = largest_kind(self.clusters.sizes)
         self._history = history
         self._generator = np.random.default_rng(seed)
-        mean, most = float(history.loss.sum()) / history.passes, history.ceiling * history.samples
-        _, counts = groups_of(self.clusters)
+        clusters, lost = self.clusters, history.loss.sum(axis=1)
+        mean, most = float(lost.mean()), history.ceiling * history.samples
+        group, counts = groups_of(clusters)
         alone = counts[None, :].astype(np.float64)
-        self._likely = losses(self.clusters, mean, most, weights=alone, unseen=None)
-        weights = self._generator.gamma(np.maximum(counts, 1), size=(DRAWS, len(counts)))
-        self._possible = losses(self.clusters, mean, most, weights=weights, unseen=self._unseen())
+        self._likely = losses(clusters, mean, most, weights=alone)
+        self.changing: FloatArray = changes_of_rate(
+            lost, cumulant(clusters, 2), cumulant(clusters, 4), DRAWS, self._generator
+        )
+        shapes = shapes_of(clusters.sizes, self.kind, group)
+        weights = self._generator.gamma(shapes, size=(DRAWS, len(counts)))
+        more = unseen(clusters, self.kind, history.ceiling, DRAWS, self._generator)
+        # If the rate changes from pass to pass, so few passes do not show its mean either.
+        unsure = np.maximum(self.changing / history.passes, _CERTAIN)
+        factor = self._generator.gamma(1 / unsure) * unsure
+        self._worse, self._better = (
+            losses(clusters, mean, most, weights=weights * factor[:, None], unseen=some, changing=self.changing)
+            for some in (more, more.no_worse())
+        )
+
+    @property
+    def passes_differ(self) -> float:
+        """How likely it is that the rate of stalls changes from pass to pass."""
+        return float((self.changing > 0).mean())
 
     def quantile(self, level: float) -> Estimate:
         """The quality that a pass does not exceed with this probability; the interval is of that quality."""
-        return self._estimate(self._likely.largest(level), self._possible.largest(level))
+        return self._estimate(self._likely.largest(level), self._worse.largest(level), self._better.largest(level))
 
     def worst_of(self, passes: int) -> Estimate:
         """The worst of so many passes to come: its median, and an interval that it lies in itself."""
         chance = self._generator.random(DRAWS)
-        return self._estimate(
-            self._likely.largest(_of_worst(np.array([0.5]), passes)),
-            self._possible.largest(_of_worst(chance, passes)),
-        )
+        level = _of_worst(chance, passes)
+        likely = self._likely.largest(_of_worst(np.array([0.5]), passes))
+        return self._estimate(likely, self._worse.largest(level), self._better.largest(level))
 
-    def _estimate(self, likely: FloatArray, possible: FloatArray) -> Estimate:
-        lower, upper = np.percentile(possible, (100 - 100 * _SIDE, 100 * _SIDE), method="inverted_cdf").tolist()
+    def _estimate(self, likely: FloatArray, worse: FloatArray, better: FloatArray) -> Estimate:
         value = self._quality(float(likely[0]))
-        return Estimate(value, min(self._quality(lower), value), max(self._quality(upper), value))
+        lower = self._quality(float(np.percentile(worse, 100 - 100 * _SIDE, method="inverted_cdf")))
+        upper = self._quality(float(np.percentile(better, 100 * _SIDE, method="inverted_cdf")))
+        return Estimate(value, min(lower, value), max(upper, value))
 
     def _quality(self, loss: float) -> float:
         return max(self._history.ceiling - loss / self._history.samples, 0.0)
-
-    def _unseen(self) -> Unseen:
-        """One stall more, of any length that those seen make likely; where none was, of any length at all."""
-        weight = self._generator.gamma(_UNSEEN_SHAPE, size=DRAWS)
-        samples, clusters = self._history.samples, self.clusters
-        if not len(clusters):
-            length = samples ** self._generator.random(DRAWS)
-            return Unseen(weight, length, self._history.ceiling)
-        excess = np.array([float(part.sum()) for part in clusters.excess])
-        density = max(float(excess.sum() / clusters.length.sum()), 0.0)
-        # The length of the stall that a late response is in, on average: few long ones are not lost among many short.
-        typical = float((clusters.length.astype(np.float64) ** 2).sum() / clusters.length.sum())
-        return Unseen(weight, self._generator.exponential(typical, DRAWS), density)
 
 
 def _of_worst(chance: FloatArray, passes: int) -> FloatArray:

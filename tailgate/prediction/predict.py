@@ -10,6 +10,7 @@ from tailgate.prediction.history import History
 from tailgate.prediction.independent import right_in_time
 
 _FEW_STALLS = 10
+_RATHER_LIKELY = 0.5
 _SHORT_HISTORY = 20
 """Below so many times the longest stall a history shows too few like it."""
 
@@ -19,12 +20,16 @@ class Doubt(StrEnum):
 
     NOTHING_LOST = "nothing_lost"
     """No response was late: the history says nothing of how bad the tail can be."""
+    NO_STALL = "no_stall"
+    """Responses were late by themselves, or in short batches: what a stall would cost is not known."""
     FEW_STALLS = "few_stalls"
-    """So few stalls were seen that one more or less makes a difference."""
+    """The tail rests on so few stalls that one more or less makes a difference."""
     LONG_STALLS = "long_stalls"
     """Stalls are so long that the history has room for few of them."""
     FEW_PASSES = "few_passes"
     """Under five passes; whether stalls come evenly over time cannot be told."""
+    PASSES_DIFFER = "passes_differ"
+    """Passes differ by more than their stalls explain: something changes from pass to pass."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,9 @@ class Prediction:
         stalls: Clusters of late responses in the history.
         late: Responses of the history that were late or unanswered, or counted less than they can.
         longest_stall: In responses.
+        largest_stalls: How many stalls are of the kind that the largest is of: what is known of how large one gets.
+        telling: On about how many stalls the tail rests.
+        passes_differ: How likely it is that the rate of stalls changes from pass to pass.
         independent: The paper's model, for comparison; None where scores are no 0 and 1.
         doubts: What limits all this.
     """
@@ -69,6 +77,9 @@ class Prediction:
     stalls: int
     late: int
     longest_stall: int
+    largest_stalls: int
+    telling: float
+    passes_differ: float
     independent: Independent | None
     doubts: tuple[Doubt, ...]
 
@@ -96,8 +107,11 @@ def predict(history: History, of_passes: int, *, batch: int = 1, seed: int = 0) 
         stalls=len(model.clusters),
         late=int(history.event.sum()),
         longest_stall=model.clusters.longest,
+        largest_stalls=len(model.kind),
+        telling=model.clusters.telling,
+        passes_differ=model.passes_differ,
         independent=_independent(history, of_passes, batch),
-        doubts=tuple(_doubts(history, model)),
+        doubts=tuple(doubts_of(history, model)),
     )
 
 
@@ -110,15 +124,20 @@ def _independent(history: History, of_passes: int, batch: int) -> Independent | 
     )
 
 
-def _doubts(history: History, model: Dependent) -> list[Doubt]:
+def doubts_of(history: History, model: Dependent) -> list[Doubt]:
+    """What limits the model of a history."""
     found: list[Doubt] = []
     clusters = model.clusters
     if not len(clusters):
         found.append(Doubt.NOTHING_LOST)
-    elif clusters.telling < _FEW_STALLS:
+    elif clusters.brief:
+        found.append(Doubt.NO_STALL)
+    if 0 < clusters.telling < _FEW_STALLS:
         found.append(Doubt.FEW_STALLS)
     if clusters.longest * _SHORT_HISTORY > history.passes * history.samples:
         found.append(Doubt.LONG_STALLS)
     if history.passes < 5:
         found.append(Doubt.FEW_PASSES)
+    if model.passes_differ > _RATHER_LIKELY:
+        found.append(Doubt.PASSES_DIFFER)
     return found

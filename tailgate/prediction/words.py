@@ -10,16 +10,21 @@ from rich.table import Table
 from tailgate.prediction.dependent import Estimate
 from tailgate.prediction.predict import Doubt, Prediction
 from tailgate.prediction.validation import Half
+from tailgate.tail import wilson
 from tailgate.units import format_duration
 
 DOUBTS: dict[Doubt, str] = {
     Doubt.NOTHING_LOST: "No response was late, so nothing is known of how bad the tail can be: the ranges are a guess "
     "at the worst case.",
-    Doubt.FEW_STALLS: "Most of what was lost was lost in fewer than ten stalls; one more or less moves the tail. Make "
-    "more passes.",
+    Doubt.NO_STALL: "Responses were late by themselves, never in a stall worth the name. Stalls rarer than these "
+    "passes can show may exist: the ranges allow for some, the expected values for none.",
+    Doubt.FEW_STALLS: "The tail rests on fewer than ten stalls; one more or less moves it, and a larger one than was "
+    "seen may come. Make more passes.",
     Doubt.LONG_STALLS: "The longest stall takes over a twentieth of all that was recorded. Stalls as long and longer "
     "can have stayed unseen; make more passes.",
     Doubt.FEW_PASSES: "Fewer than five passes cannot show whether stalls come evenly over time; make more.",
+    Doubt.PASSES_DIFFER: "Passes differ by more than the stalls in them explain: something changes from pass to pass. "
+    "The ranges take passes to come for as different as those made.",
 }
 
 
@@ -31,6 +36,7 @@ def show(prediction: Prediction, halves: Sequence[Half], threshold_s: float) -> 
         print(sentence)
     if halves:
         console.print(_validated(halves))
+        print(_held(halves))
 
 
 def sentences(prediction: Prediction, threshold_s: float) -> Iterator[str]:
@@ -44,6 +50,7 @@ def sentences(prediction: Prediction, threshold_s: float) -> Iterator[str]:
     yield (
         f"This rests on {prediction.rests_on} passes of {prediction.samples} responses, of which {prediction.late} "
         f"were late or lost, in {stalls}; the longest took {prediction.longest_stall} responses."
+        + (f" How low the tail goes rests on about {prediction.telling:.0f} of them." if prediction.stalls else "")
     )
     for doubt in prediction.doubts:
         yield DOUBTS[doubt]
@@ -91,6 +98,16 @@ def _validated(halves: Sequence[Half]) -> Table:
         table.add_row("error, points", *(_points(error) for error in errors))
         table.add_row("passes within its 90 % range", *(_percent(half.within) for half in alone))
     return table
+
+
+def _held(halves: Sequence[Half]) -> str:
+    held_out = sum(half.held_out for half in halves)
+    share = sum(half.within * half.held_out for half in halves) / held_out
+    low, high = wilson(share, held_out)
+    return (
+        f"Of {held_out} passes that were held out, {_percent(share)} lie within their 90 % ranges: so many of so "
+        f"few mean a share from {_percent(low)} to {_percent(high)}, if passes are independent of each other."
+    )
 
 
 def _percent(share: float) -> str:

@@ -67,9 +67,9 @@ def test_a_tolerance_that_is_not_kept_is_exit_status_1(
     write_trace: Write, replay: Replay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = str(write_trace(tmp_path / "run", replay()))
-    assert main(["predict", folder, "--tolerance", "0.5"]) == 1
+    assert main(["predict", folder, "--tolerance", "0.005"]) == 1
     assert "make more passes" in capsys.readouterr().out
-    assert main(["predict", folder, "--tolerance", "100"]) == 0
+    assert main(["predict", folder, "--tolerance", "1"]) == 0
     assert "these passes are enough" in capsys.readouterr().out
 
 
@@ -90,8 +90,8 @@ def test_responses_stand_in_the_order_in_which_they_arrived(observation: Make, t
         ({"role": "proxy"}, [], "has no passes"),
         ({}, ["--threshold", "50"], "--threshold is '50'"),
         ({}, ["--passes", "0"], "whole number from 1"),
-        ({}, ["--tolerance", "x"], "percentage points"),
-        ({}, ["--tolerance", "nan"], "percentage points"),
+        ({}, ["--tolerance", "x"], "percentage point"),
+        ({}, ["--tolerance", "nan"], "percentage point"),
     ],
 )
 def test_a_mistake_gets_one_sentence_and_exit_status_2(  # noqa: PLR0917 — fixtures and parameters
