@@ -1,4 +1,4 @@
-"""The command `tailgate report`: folders of traces in, a page, two figures and a JSON file out."""
+"""The command `tailgate report`: folders of traces in, a page, two figures and a JSON file out; more if asked for."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tailgate.cli import EXIT_OK, Command
 from tailgate.errors import UsageError
-from tailgate.report.analysis import Analysis, analyse
-from tailgate.report.source import read_source
-from tailgate.report.summary import summarise
-from tailgate.report.warnings import warnings_of
 from tailgate.units import parse_duration
+
+if TYPE_CHECKING:
+    from tailgate.report.analysis import Analysis
+
+SVG_FILES = ("quality_by_threshold", "passes")
+"""The figures that every report also leaves as files of their own."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write to; made where it is missing")
     parser.add_argument("--deadline", help="threshold, such as 50ms, instead of the one each run was made with")
+    parser.add_argument("--png", action="store_true", help="each figure as a picture, too")
+    parser.add_argument("--csv", action="store_true", help="the numbers under each figure as CSV files, too")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -35,31 +40,50 @@ def run(options: argparse.Namespace) -> int:
     from rich.markup import escape
 
     from tailgate.report import figures, render
+    from tailgate.report.exhibits import KEYS, TABLES, exhibits_of
+    from tailgate.report.figures.style import NARROW, WIDE
+    from tailgate.report.headline import headline
+    from tailgate.report.source import read_source
+    from tailgate.report.summary import summarise
+    from tailgate.report.system import System, system_of
+    from tailgate.report.warnings import warnings_of
 
     deadline_s = None if options.deadline is None else parse_duration(options.deadline, "--deadline")
-    progress, analyses = Console(stderr=True), list[Analysis]()
-    systems = named_folders(options.folders)
-    if any(folder.resolve() == options.out.resolve() for _, folder in systems):
+    progress, systems = Console(stderr=True), list[System]()
+    folders = named_folders(options.folders)
+    if any(folder.resolve() == options.out.resolve() for _, folder in folders):
         raise UsageError(f"--out: {options.out} is a folder of traces, whose own files would be lost; name another")
-    for name, folder in systems:
+    for name, folder in folders:
         with progress.status(f"reading {escape(str(folder))}"):
-            analyses.append(analyse(read_source(name, folder), deadline_s))
+            systems.append(system_of(read_source(name, folder), deadline_s))
+    files: dict[str, str | bytes | None] = {f"{key}.png": None for key in KEYS}
+    files |= {f"{key}.csv": None for key in TABLES} | {f"{key}.svg": None for key in SVG_FILES}
     with progress.status("drawing"):
-        quality_svg, passes_svg = figures.quality_by_threshold(analyses), figures.passes(analyses)
-        html = render.page(analyses, quality_svg, passes_svg)
-    summary = json.dumps(summarise(analyses), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+        exhibits = exhibits_of(systems, deadline_s)
+        pictures: dict[str, dict[str, str]] = {}
+        for exhibit in exhibits:
+            for layout in (WIDE, NARROW):
+                svg = figures.as_svg(exhibit, layout)
+                if svg is not None:
+                    pictures.setdefault(exhibit.key, {})[layout.name] = svg
+            if options.png:
+                files[f"{exhibit.key}.png"] = figures.as_png(exhibit)
+            if options.csv:
+                files |= {f"{name}.csv": table.as_csv() for name, table in exhibit.tables.items()}
+        files |= {f"{key}.svg": pictures[key][WIDE.name] for key in SVG_FILES if key in pictures}
+        files["report.html"] = render.page(systems, exhibits, pictures)
+    summary = summarise(systems, exhibits)
+    files["summary.json"] = json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     try:
         options.out.mkdir(parents=True, exist_ok=True)
-        write_whole(options.out / "summary.json", summary)
-        write_whole(options.out / "quality_by_threshold.svg", quality_svg)
-        write_whole(options.out / "passes.svg", passes_svg)
-        write_whole(options.out / "report.html", html)
+        for file_name, content in files.items():
+            write_whole(options.out / file_name, content)
     except OSError as error:
         raise UsageError(f"--out: {options.out} cannot be written: {error.strerror}") from error
-    _print_table(Console(), analyses)
-    for analysis in analyses:
-        for warning in warnings_of(analysis):
-            print(f"{analysis.source.name}: {warning}")
+    _print_table(Console(), [system.analysis for system in systems])
+    for system in systems:
+        for sentence in (*headline(system)[:1], *warnings_of(system.analysis)):
+            print(f"{system.name}: {sentence}")
     print(options.out / "report.html")  # not through rich, which would wrap a long path
     return EXIT_OK
 
@@ -83,14 +107,14 @@ def named_folders(arguments: Sequence[str]) -> list[tuple[str, Path]]:
     return systems
 
 
-def write_whole(path: Path, text: str | None) -> None:
+def write_whole(path: Path, content: str | bytes | None) -> None:
     """Write a file so that nobody ever finds half of it; None removes what an earlier report left."""
-    if text is None:
+    if content is None:
         path.unlink(missing_ok=True)
         return
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(content if isinstance(content, bytes) else content.encode())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

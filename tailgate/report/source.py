@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,13 +17,24 @@ import numpy as np
 from tailgate.books import Books, reconcile
 from tailgate.errors import TraceError
 from tailgate.trace.files import read_folder
-from tailgate.trace.format import Contents, Records
+from tailgate.trace.format import RECORD, Contents, Records
 
 EVENTS_FILE = "events.json"
 SUMMARY_FILE = "summary.json"
 """What a load run leaves beside its trace, with its own verdict on itself."""
 
 Vantage = Literal["client", "proxy"]
+
+_READ = np.dtype(
+    [
+        (field, RECORD[field])
+        for field in (
+            *("outcome", "status", "slice", "model", "version", "arrival_unix_s", "budget_s", "latency_s", "lag_s"),
+            *("pass_index", "sample", "predicted", "label"),
+        )
+    ]
+)
+"""What analyses read of a record: without id, number and checksum, millions of them take less than half the room."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,7 @@ class Source:
         name: The system's.
         vantage: Where the trace was written. Times from two vantage points are never in one figure of one system.
         header: Of the trace (the first, where a proxy was restarted and wrote several).
-        records: Its sound observations.
+        records: Its sound observations, without their ids, numbers and checksums.
         models: Names of the models and versions in it.
         losses: What is missing.
         books: The client's trace joined with the proxy's, where the folder holds both.
@@ -90,6 +101,10 @@ class Source:
     books: Books | None
     events: tuple[Event, ...]
     run: RunVerdict | None
+
+    def without_records(self) -> Source:
+        """The same without what takes the room."""
+        return replace(self, records=np.empty(0, _READ))
 
 
 def read_source(name: str, folder: Path) -> Source:
@@ -118,7 +133,7 @@ def read_source(name: str, folder: Path) -> Source:
         name=name,
         vantage=vantage,
         header=chosen[0].header,
-        records=records,
+        records=_lean(records),
         models=_models(chosen),
         losses=Losses(
             damaged=sum(trace.damaged for trace in chosen),
@@ -134,6 +149,13 @@ def read_source(name: str, folder: Path) -> Source:
 
 def _joined(traces: Sequence[Contents]) -> Records:
     return traces[0].records if len(traces) == 1 else np.concatenate([trace.records for trace in traces])
+
+
+def _lean(records: Records) -> Records:
+    lean = np.empty(len(records), _READ)
+    for field in _READ.names or ():
+        lean[field] = records[field]
+    return lean
 
 
 def _models(traces: Sequence[Contents]) -> tuple[str, ...]:

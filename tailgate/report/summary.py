@@ -9,15 +9,30 @@ from typing import Any
 
 from tailgate.books import Books
 from tailgate.quality import Decomposition
-from tailgate.report.analysis import Analysis, Curve, Quality
+from tailgate.report.analysis import Analysis
+from tailgate.report.exhibits import Exhibit
+from tailgate.report.headline import headline
+from tailgate.report.labelled import Curve, Quality
+from tailgate.report.system import System
 from tailgate.report.warnings import warnings_of
 
 SCHEMA_VERSION = 1
 
 
-def summarise(analyses: Sequence[Analysis]) -> dict[str, Any]:
+def summarise(systems: Sequence[System], exhibits: Sequence[Exhibit]) -> dict[str, Any]:
     """Everything, ready for `json.dumps(allow_nan=False)`."""
-    return {"schema_version": SCHEMA_VERSION, "systems": [_system(analysis) for analysis in analyses]}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "systems": [_system(system.analysis) | {"headline": list(headline(system))} for system in systems],
+        "figures": {
+            exhibit.key: {
+                "title": exhibit.title,
+                "numbers": {name: table.as_json() for name, table in exhibit.tables.items()},
+                "missing": [{"system": name or None, "why": why} for name, why in exhibit.missing],
+            }
+            for exhibit in exhibits
+        },
+    }
 
 
 def known_decomposition(decomposition: Decomposition, *, late_observed: bool) -> dict[str, float | None]:

@@ -56,3 +56,62 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
         "arrivals, where one that was never answered counts as infinitely late.",
     ),
 )
+
+CAPTIONS: dict[str, tuple[str, str]] = {
+    "passes": (
+        "Pass by pass",
+        "Accuracy of answers looks at the answers that were seen, whenever they came. Time-critical accuracy counts "
+        "every labelled arrival, and dips wherever answers come too late to be of use; the area between the two is "
+        "what lateness and failures cost.",
+    ),
+    "time_by_batch": (
+        "Time by place in the pass",
+        "The mean response time over passes at each place of a pass, in the order of arrival, with one standard "
+        "deviation on each side. A wide band says that the same work takes different times; a hill says that it "
+        "happens at the same place in every pass. Requests without an answer are left out.",
+    ),
+    "times": (
+        "How long answers take",
+        "Response times in bins of equal width, counted on a logarithmic scale, so that the few slow ones show. The "
+        "line is the share of all arrivals answered by then. A dotted mark at 1 % is the threshold that 1 % of all "
+        "arrivals exceed.",
+    ),
+    "quality_by_threshold": (
+        "Accuracy against threshold",
+        "For each threshold, the share of labelled arrivals that were right within it: the mean over passes and the "
+        "worst pass (dashed); dotted lines are the accuracies of answers, which know of no threshold. The further the "
+        "worst pass lies below the mean, the less the mean says.",
+    ),
+    "quality_bands": (
+        "Best, worst and mean pass of each system",
+        "The same for each system by itself: the best, the worst and the mean pass, with a band of one standard "
+        "deviation.",
+    ),
+    "boxes": (
+        "How passes are spread",
+        "The quality of passes at thresholds that a given share of each system's own responses exceed, so that systems "
+        "of different speed are compared at the same share of late answers. Boxes go from the first to the third "
+        "quartile, whiskers to the furthest pass within 1.5 times that.",
+    ),
+    "stability": (
+        "Are there enough passes?",
+        "The relative Jensen–Shannon distance between the times so far and the last five fits before (arXiv 2212.13925 "
+        "v3). At 0.05 or less the times have settled. It says nothing of stalls that were too rare to be seen.",
+    ),
+    "foretold": (
+        "Foretold and observed passes",
+        "The distribution of a pass's quality as its stalls foretell it, with the range in which it lies with 90 %, "
+        "and the passes that were made (steps). The dotted line is what would be if every answer were late by itself: "
+        "where it lies to the right, stalls make the tail.",
+    ),
+    "causes": (
+        "Losses by cause",
+        "What became of the labelled arrivals: right and in time, or lost, and to what.",
+    ),
+    "crossovers": (
+        "Do models change places?",
+        "Each measure of each model under each condition. Where lines cross, the better model here is the worse one "
+        "there.",
+    ),
+}
+"""Title and caption of each figure."""

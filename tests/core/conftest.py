@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tailgate.errors import Status
@@ -116,3 +117,64 @@ def report() -> Callable[..., None]:
         assert COMMAND.run(parser.parse_args([str(argument) for argument in arguments])) == 0
 
     return run
+
+
+MEAN_LATENCY_S = {("small", "quiet"): 0.01, ("small", "busy"): 0.02, ("large", "quiet"): 0.03, ("large", "busy"): 0.07}
+
+
+@pytest.fixture(scope="session")
+def model_passes(observation: Callable[..., Observation]) -> Callable[..., list[Observation]]:
+    """Twelve passes of thirty samples by a model under a condition, which is slow in one of them.
+
+    The small model is wrong more often; under contention the large one is later than 50 ms.
+    """
+
+    def make(model: str, condition: str, *, passes: int = 12) -> list[Observation]:
+        generator, found = np.random.default_rng(len(model) * 100 + len(condition)), list[Observation]()
+        for index in range(passes):
+            for sample in range(30):
+                slow = 3 if index == 4 and sample > 20 else 1
+                changes: dict[str, Any] = {
+                    "model": model,
+                    "pass_index": index,
+                    "arrival_unix_s": 1000 + index * 10 + sample * 0.25,
+                    "latency_s": MEAN_LATENCY_S[model, condition] * slow * float(generator.uniform(0.8, 1.2)),
+                    "predicted": 4 if model == "small" and sample % 5 == 0 else 3,
+                    "request_id": f"run-{index}-{sample}",
+                }
+                found.append(observation(sample, **changes))
+        return found
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def report_runs(
+    write_trace: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
+    model_passes: Callable[..., list[Observation]],
+) -> list[Path]:
+    """Two models, each under two conditions: runs that support every figure."""
+    folder = tmp_path_factory.mktemp("runs")
+    return [
+        write_trace(
+            folder / f"{model}-{condition}",
+            model_passes(model, condition),
+            model=model,
+            condition={"name": condition},
+            dataset_digest="d",
+            samples=30,
+            passes=12,
+        )
+        for model, condition in MEAN_LATENCY_S
+    ]
+
+
+@pytest.fixture(scope="session")
+def whole_report(
+    report_runs: list[Path], report: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Their report, with pictures and CSV files."""
+    out = tmp_path_factory.mktemp("whole")
+    report(*report_runs, "--out", out, "--png", "--csv")
+    return out

@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,11 @@ def comparison(write_trace: Write, report: Report, tmp_path_factory: pytest.Temp
     return folder / "out"
 
 
+def summary(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "summary.json").read_text())
+    return found
+
+
 def test_the_page_needs_no_script_and_nothing_from_outside(comparison: Path) -> None:
     page = Page((comparison / "report.html").read_text())
     assert not {"script", "link", "img", "iframe", "object", "b onmouseover"} & set(page.tags)
@@ -84,7 +90,12 @@ def test_figures_are_sound_xml_with_a_name_for_those_who_cannot_see_them(compari
         assert root.tag.endswith("svg")
     assert "contention" in "".join(ET.fromstring((comparison / "passes.svg").read_text()).itertext())
     page = (comparison / "report.html").read_text()
-    assert page.count('<svg role="img" aria-label="') == 2
+    drawn = [
+        key for key, figure in summary(comparison)["figures"].items() if key in page and f'id="{key}-wide-' in page
+    ]
+    assert {"passes", "quality_by_threshold", "quality_bands", "times", "boxes", "foretold", "causes"} <= set(drawn)
+    assert page.count('<svg role="img" aria-label="') == 2 * len(drawn)  # one for wide screens, one for narrow ones
+    assert len(re.findall(r'<svg role="img" aria-label="([^"]+)"[^>]*><title>\1</title>', page)) == 2 * len(drawn)
 
 
 def test_the_same_traces_give_the_same_bytes(

@@ -36,6 +36,7 @@ def test_every_link_within_the_project_leads_somewhere(document: Path) -> None:
         ("audit", "docs/audit.md"),
         ("compare", "docs/compare.md"),
         ("predict", "docs/prediction.md"),
+        ("report", "docs/report.md"),
     ],
 )
 def test_every_option_a_command_has_stands_in_its_readme_and_the_other_way_round(command: str, document: str) -> None:
