@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+WORTH_SAYING = 0.01
 
 
 @dataclass(frozen=True)
@@ -80,15 +81,45 @@ def finish(name: str, claims: Sequence[Claim], *, quick: bool, **details: Any) -
     rows = [(claim.claim, claim.value, claim.bound, "yes" if claim.ok else "**no**") for claim in claims]
     print(f"\n{markdown_table(('claim', 'measured', 'bound', 'holds'), rows)}")
     RESULTS.mkdir(exist_ok=True)
+    stolen = stolen_share()
+    if stolen is not None and stolen >= WORTH_SAYING:
+        print(f"\nThe host took {stolen:.0%} of this machine's processors meanwhile: times by the clock say little.")
     results = RESULTS / f"{name}.json"
     if quick and results.exists() and not json.loads(results.read_text(encoding="utf-8"))["quick"]:
         print(f"\n{results.name} holds the results of a full run and stays as it is; a quick run does not replace it")
     else:
-        content = {"claims": [{**asdict(claim), "ok": claim.ok} for claim in claims], "quick": quick, **details}
+        content = {
+            "claims": [{**asdict(claim), "ok": claim.ok} for claim in claims],
+            "quick": quick,
+            "stolen_share": stolen,
+            **details,
+        }
         partial = RESULTS / f".{name}.{os.getpid()}"
         partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         partial.replace(results)
     return 0 if all(claim.ok for claim in claims) else 1
+
+
+def stolen_share() -> float | None:
+    """The share of the processors' time that a virtual machine's host gave to others since this was imported; None
+    where the kernel does not tell.
+    """
+    if _AT_FIRST is None or (now := _processor_times()) is None:
+        return None
+    spent = [last - first for first, last in zip(_AT_FIRST, now, strict=True)]
+    return spent[_STEAL] / max(sum(spent), 1)
+
+
+def _processor_times() -> list[int] | None:
+    """Of all processors together, in ticks: user, nice, system, idle, iowait, irq, softirq, steal (proc(5))."""
+    try:
+        return [int(field) for field in Path("/proc/stat").read_text(encoding="utf-8").split()[1:9]]
+    except (OSError, ValueError):
+        return None
+
+
+_STEAL = 7
+_AT_FIRST = _processor_times()
 
 
 def _cpu_model() -> str:
