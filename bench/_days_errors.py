@@ -121,7 +121,7 @@ def _canaries(
     for number, slice_ in enumerate(SLICES):
         stable, canary = by_version(truth, at, number)
         wall = np.where(canary.requests.sum(axis=1) >= CANARY_LEAST, canary_z(stable, canary), np.nan)
-        seen = _slid_z(*(_of(requests, version, number) for version in range(len(VERSIONS))), at)
+        seen = _slid_z(_of(requests, 0, number), _of(requests, 1, number), at)
         yield from _compared(f"{name} {slice_}", kinds, recorded.values(name, slice=slice_), wall, seen)
 
 
@@ -133,7 +133,8 @@ def _slid_z(stable: Scraped, canary: Scraped, at: Floats) -> Floats:
         Windows(*(sliding_window_view(counts, count) for counts in (windows.requests, windows.good)))
         for windows in (one.trailing(ends, WINDOW_S) for one in (stable, canary))
     )
-    return canary_z(*slid) * np.sqrt(SCRAPE_S / WINDOW_S)  # which hold every request several times
+    z: Floats = canary_z(*slid) * np.sqrt(SCRAPE_S / WINDOW_S)  # they hold every request several times
+    return z
 
 
 def _of(requests: Requests, version: int, slice_: int) -> Scraped:
