@@ -110,6 +110,12 @@ def _clocks(mine: Records, theirs: Records, grace_s: float) -> Finding:
         promise,
         len(mine),
         of_rows(mine[off], "requests came to the proxy before they were sent, or after they were answered"),
-        note=f"the proxy's is ahead by {1e3 * (least_s[~off].max() + grace_s):.1f} to "
-        f"{1e3 * (most_s[~off].min() - grace_s):.1f} ms",
+        note=_offset(least_s[~off].max() + grace_s, most_s[~off].min() - grace_s),
     )
+
+
+def _offset(least_s: float, most_s: float) -> str:
+    """What all requests say of the offset between the clocks: each that it is at least, or at most, so much."""
+    if least_s <= most_s:
+        return f"the proxy's is ahead by {1e3 * least_s:.1f} to {1e3 * most_s:.1f} ms"
+    return f"they drift by {1e3 * (least_s - most_s):.1f} ms"

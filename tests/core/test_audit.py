@@ -312,6 +312,16 @@ def test_a_planted_bug_is_found_under_what_it_breaks(books: Books, tmp_path: Pat
     assert found == set(breaks.split())
 
 
+def test_what_is_known_of_the_clocks_is_said(books: Books, tmp_path: Path) -> None:
+    (clocks,) = (one for one in audit(books.written(tmp_path), GRACE_S) if "clocks" in one.promise)
+    assert clocks.note == "the proxy's is ahead by 2989.0 to 3001.0 ms"
+    place = of(books.proxy, Outcome.OK)
+    books.proxy[place] = books.proxy[place]._replace(arrival_unix_s=books.proxy[place].arrival_unix_s - 0.05)
+    (tmp_path / "drift").mkdir()
+    (clocks,) = (one for one in audit(books.written(tmp_path / "drift"), GRACE_S) if "clocks" in one.promise)
+    assert (clocks.broken, clocks.note) == (0, "they drift by 38.0 ms")
+
+
 def test_what_was_not_given_is_not_checked_and_says_so(books: Books, tmp_path: Path) -> None:
     whole = books.written(tmp_path)
     findings = audit(Evidence(whole.client, whole.proxy), GRACE_S)
