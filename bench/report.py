@@ -71,6 +71,7 @@ def main() -> int:
     print(f"{rows:,} rows, {size / 2**20:.0f} MiB of trace; {len(drawn)} figures: {', '.join(drawn)}\n")
     print(markdown_table(("seconds", "CPU seconds", "MiB at the highest"), [(wall_s, cpu_s, peak_mib)]))
     claims = [
+        Claim(f"seconds by the clock for {extent}", wall_s, BOUND_S),
         Claim(f"CPU seconds for {extent}", cpu_s, BOUND_S),
         Claim("MiB of memory at the highest", peak_mib, BOUND_MIB),
         Claim("MiB of the page", page_mib, PAGE_MIB),

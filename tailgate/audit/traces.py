@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from tailgate.audit.evidence import Evidence
 from tailgate.audit.finding import Breach, Finding
@@ -20,7 +19,7 @@ def traces(evidence: Evidence) -> Iterator[Finding]:
             "I7",
             f"the {whose}'s trace is whole",
             rows + lacking,
-            tuple(breach for what, count in _wrong(contents).items() if count for breach in (Breach(count, what),)),
+            tuple(Breach(count, what) for what, count in _wrong(contents).items() if count),
             note=f"{left_open} of {len(contents)} not closed, so more may be missing at its end" if left_open else "",
         )
 
@@ -28,10 +27,7 @@ def traces(evidence: Evidence) -> Iterator[Finding]:
 def _wrong(contents: tuple[Contents, ...]) -> dict[str, int]:
     before = [cut_before(one.header) for one in contents]
     return {
-        MISSING: sum(one.missing for one in contents),
+        "observations are missing": sum(one.missing for one in contents),
         "records are damaged": sum(one.damaged for one in contents) + sum(damaged for damaged, _ in before),
         "bytes are of a record cut short": sum(one.torn_bytes for one in contents) + sum(torn for _, torn in before),
     }
-
-
-MISSING: Final = "observations are missing"

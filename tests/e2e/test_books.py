@@ -168,7 +168,7 @@ def test_an_upstream_killed_mid_run_loses_no_request_and_is_used_again_when_back
         log = Path(upstream.process.args[-1])
         start_scripted_upstream(int(upstream.ready[0].rpartition(":")[2]), log=log)
 
-    run = measure("--rate", "150", "--passes", "1", deadline="5s", do=kill_and_start_again)
+    run = measure("--rate", "150", "--passes", "1", deadline="1s", do=kill_and_start_again)
     assert run.summary["arrivals"] == SAMPLES
     last = run.client[run.client["arrival_unix_s"].argsort()][-50:]
     assert (last["status"] == Status.OK).sum() >= 45

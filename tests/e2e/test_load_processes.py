@@ -65,7 +65,7 @@ def target(start: Any, tmp_path: Path) -> str:
 
 def arguments(target: str, folder: Path, *options: str, model: str = "right") -> list[str]:
     return [
-        "load", "--target", target, "--model", model, "--dataset", "digits", "--deadline", "30s", "--max-lag", "10s",
+        "load", "--target", target, "--model", model, "--dataset", "digits", "--deadline", "2s", "--max-lag", "10s",
         "--calibration", "none", "--trace", str(folder), *options,
     ]  # fmt: skip
 
@@ -136,7 +136,7 @@ def test_two_shards_joined_are_the_run_of_one_process(
         if not any("ago when everything was ready" in error or "not valid" in error for error in errors):
             break
     assert [process.returncode for process in processes] == [0, 0], errors
-    options = ("load", "merge", *map(str, folders), "--trace", str(tmp_path / "joined"), "--min-quality", "0.99@30s")
+    options = ("load", "merge", *map(str, folders), "--trace", str(tmp_path / "joined"), "--min-quality", "0.99@2s")
     joined = Load(tailgate(*options), tmp_path / "joined")
     assert joined.done.returncode == 0, joined.done.stderr
     assert same_schedule(joined, alone)
@@ -154,13 +154,13 @@ def test_two_shards_joined_are_the_run_of_one_process(
 
 def test_several_processes_are_one_run(load: Run) -> None:
     alone = load(*RUN, name="alone")
-    ran = load(*RUN, "--procs", "2", "--min-quality", "0.99@30s", "--keep-answers", "3")
+    ran = load(*RUN, "--procs", "2", "--min-quality", "0.99@2s", "--keep-answers", "3")
     assert ran.done.returncode == 0, ran.done.stderr
     assert same_schedule(ran, alone)
     header = ran.trace.header
     assert (header["shards"], header["shard"]) == (2, None)
     assert ran.summary["right_in_time"] == 80
-    assert "right within 30 s" in ran.done.stdout
+    assert "right within 2 s" in ran.done.stdout
     ids = [row["request_id"].decode() for row in ran.trace.records]
     assert len(set(ids)) == len(ids) == 84
     assert sorted(one for one in ids if "warmup" in one) == [f"{header['run_id']}-warmup-{n}" for n in range(4)]
