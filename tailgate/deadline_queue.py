@@ -10,7 +10,10 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Final, Generic, TypeVar
 
-_LEAST_SWEEP: Final = 1024
+_LEAST_SWEEP: Final = 128
+"""Fewer than this are not worth a sweep. What has ended is kept until then with all that it holds, so many are no gain
+either: the memory of what ended last is the one that is still in the processor's cache.
+"""
 
 Item = TypeVar("Item")
 
@@ -49,6 +52,11 @@ class DeadlineQueue(Generic[Item]):
             self._heap = [entry for entry in self._heap if self._alive(entry[2])]
             heapify(self._heap)
             self._sweep_at = max(_LEAST_SWEEP, 2 * len(self._heap))
+
+    def drop_ended(self) -> None:
+        """Take out the ended ones in front, so that `next_s` is of one that waits: a timer set to it rings seldom."""
+        while self._heap and not self._alive(self._heap[0][2]):
+            heappop(self._heap)
 
     def due(self, now_s: float) -> list[Item]:
         """Take out the items whose instant has come, in their order; those that have ended are dropped."""

@@ -18,7 +18,7 @@ from fuzz._wire import HEADER_BYTES, PREFACE, frame
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM, ACK, END_HEADERS, PADDED, WITH_PRIORITY = 1, 1, 4, 8, 32
-PATIENCE_S: Final = 20.0
+PATIENCE_S: Final = 60.0
 """How long an answer is waited for; it only decides when a test fails."""
 INFER: Final = "/inference.GRPCInferenceService/ModelInfer"
 

@@ -10,7 +10,7 @@ from fuzz._wire import PREFACE, frame
 from fuzz.adversary.case import Case, words
 from fuzz.adversary.peer import DATA, END_HEADERS, HEADERS, Target, request_block
 
-_SILENT = {"handshake_timeout": "200ms"}
+_SILENT = {"handshake_timeout": "1s"}
 
 
 async def garbage(target: Target) -> None:
@@ -135,7 +135,7 @@ CASES = (
             (a_preface_without_settings_then_silence, _SILENT),
             (settings_that_are_never_acknowledged, _SILENT),
             (half_a_header_block_then_silence, _SILENT),
-            (a_connection_that_is_idle, {"idle_timeout": "200ms"}),
+            (a_connection_that_is_idle, {"idle_timeout": "1s"}),
             (more_connections_than_one_address_may_have, {"max_connections_per_peer": 20}),
             (more_connections_than_there_may_be, {"max_connections": 20}),
         )

@@ -48,8 +48,8 @@ class Connection:
         """Queue what opens the connection: the preface of a client, our settings, the connection's window."""
         self._state = ConnectionState(role, limits)
         self._preface = Preface(role)
-        self._reader = FrameReader(limits.max_frame_bytes, limits.max_header_block_bytes)
         self._receiver = Receiver(self._state)
+        self._reader = FrameReader(self._receiver, limits.max_frame_bytes, limits.max_header_block_bytes)
 
     # -- in ------------------------------------------------------------------------------------------------------------
 
@@ -64,9 +64,7 @@ class Connection:
         try:
             if not self._preface.done:
                 data = self._preface.strip(data)
-            take = self._receiver.take
-            for frame in self._reader.feed(data):
-                take(frame)
+            self._reader.feed(data)
         except ConnectionViolation as violation:
             state.terminate(violation.code, violation.reason)
             state.events.append(ConnectionTerminated(violation.code, violation.reason))
@@ -89,6 +87,12 @@ class Connection:
         Data given to `send_data` is copied here, so it must stay as it is until then.
         """
         return self._state.outbox.take()
+
+    def pieces_to_send(self) -> list[Buffer]:
+        """As `data_to_send`, but as pieces to be written one after the other, in which no data was copied: it has to
+        stay as it is until they have left.
+        """
+        return self._state.outbox.take_pieces()
 
     def open_stream(self, headers: Iterable[Field], *, end_stream: bool = False) -> int:
         """Send a request's headers on a new stream, a client's; returns the stream's identifier.

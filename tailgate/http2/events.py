@@ -1,11 +1,13 @@
 """What the peer did: one plain record each, in the order in which it did it.
 
 They are dataclasses that could be changed but must not be: freezing them makes each several times as dear to make, and
-a proxy makes several for every call.
+a proxy makes several for every call. For the same reason the two that every call has write their `__init__` out: one
+that dataclasses make is interpreted also where this is compiled.
 """
 
 from __future__ import annotations
 
+from builtins import memoryview  # noqa: A004 — mypyc looks for what stands in dataclasses in the module alone
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -25,7 +27,7 @@ class Kind(Enum):
     TRAILERS = auto()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class HeadersReceived:
     """A header list that keeps the rules of its kind. A request opens its stream."""
 
@@ -34,8 +36,15 @@ class HeadersReceived:
     end_stream: bool
     kind: Kind
 
+    def __init__(self, stream_id: int, headers: Headers, end_stream: bool, kind: Kind) -> None:  # noqa: FBT001 — as it is
+        """In the order of the fields."""
+        self.stream_id = stream_id
+        self.headers = headers
+        self.end_stream = end_stream
+        self.kind = kind
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, init=False)
 class DataReceived:
     """A piece of a body. Its length has to be given to `Connection.acknowledge` when it is no longer held.
 
@@ -49,6 +58,12 @@ class DataReceived:
     stream_id: int
     data: memoryview
     end_stream: bool
+
+    def __init__(self, stream_id: int, data: memoryview, end_stream: bool) -> None:  # noqa: FBT001 — as above
+        """In the order of the fields."""
+        self.stream_id = stream_id
+        self.data = data
+        self.end_stream = end_stream
 
 
 @dataclass(slots=True)

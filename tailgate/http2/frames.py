@@ -126,6 +126,11 @@ class Outbox:
         self._pieces.clear()
         return content
 
+    def take_pieces(self) -> list[bytes | bytearray | memoryview]:
+        """All of it, as it lies."""
+        content, self._pieces = self._pieces, []
+        return content
+
     def raw(self, content: bytes) -> None:
         """Bytes that are no frame: the preface."""
         self._pieces.append(content)

@@ -35,12 +35,18 @@ class Ending(NamedTuple):
     fields: Headers
 
 
+_PLAIN: Final[Headers] = ((_STATUS, b"0"),)
+_PLAIN_OK: Final = Ending(Status.OK, "", ())
+
+
 def read_ending(headers: Headers) -> Ending:
     """What trailers say. Without a ``grpc-status`` the HTTP status decides; an unknown one is UNKNOWN.
 
     >>> read_ending(((b"grpc-status", b"5"), (b"grpc-message", b"no such%20model"), (b"a", b"b")))
     Ending(status=<Status.NOT_FOUND: 5>, message='no such model', fields=((b'a', b'b'),))
     """
+    if headers == _PLAIN:  # as nearly all calls end
+        return _PLAIN_OK
     text = message = http = None
     fields: list[Field] = []
     for field in headers:

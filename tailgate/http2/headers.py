@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import filterfalse
 from typing import Final, NamedTuple, NoReturn, TypeVar
 
 from tailgate.http2.codes import ErrorCode
@@ -38,7 +37,9 @@ REPEATING: Final = frozenset(
 _MOST_PSEUDO: Final = len(REQUEST.allowed)
 _WATCHED: Final = CONNECTION_SPECIFIC | {b"content-length", b"host"}
 _TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"  # of names, in lower case (§8.2.1)
-_NUL, _CR, _LF = b"\0\r\n"
+_NUL: Final = b"\0"
+_CR: Final = b"\r"
+_LF: Final = b"\n"
 _SPACE: Final = b" \t"
 _MOST_DIGITS: Final = 18  # of a content-length: nobody has a longer body
 _STATUS: Final = re.compile(rb"[1-5][0-9][0-9]")
@@ -46,8 +47,8 @@ _STATUS: Final = re.compile(rb"[1-5][0-9][0-9]")
 _REMEMBERED: Final = 128
 """What has been found right is not looked at again: so many of each kind, which at 16 KiB a list is 2 MiB at worst."""
 
-_right_fields: set[Field] = set()  # with names in REPEATING
-_right_names: set[bytes] = set()  # of which nothing more is to be asked
+_right_fields: Final[set[Field]] = set()  # with names in REPEATING
+_right_names: Final[set[bytes]] = set()  # of which nothing more is to be asked
 
 
 def check_request(headers: Headers) -> int | None:
@@ -125,7 +126,9 @@ def _read_pseudo(start: Headers, rule: Pseudo) -> dict[bytes, bytes]:
 def _check_regular(fields: Headers) -> dict[bytes, bytes]:
     """Check every field by itself; returns those that more is to be asked of."""
     watched: dict[bytes, bytes] = {}
-    for field in filterfalse(_right_fields.__contains__, fields):
+    for field in fields:
+        if field in _right_fields:
+            continue
         name, value = field
         if not value.isalnum():  # what most numbers and identifiers are
             _check_value(name, value)

@@ -46,7 +46,7 @@ class Decoder:
         self._table = [_NO_ENTRY, *STATIC]  # by index; behind the static entries the dynamic ones, the latest first
         self._size = 0
         self._capacity = MAX_TABLE_BYTES
-        self._largest = max(map(_size, STATIC))  # of all entries that were ever in the table
+        self._largest = _LARGEST_STATIC  # of all entries that were ever in the table
         self._remembered: dict[bytes, Headers] = {}
 
     def decode(self, block: bytes) -> Headers | None:
@@ -162,6 +162,9 @@ class Decoder:
 
 def _size(field: Field) -> int:
     return len(field[0]) + len(field[1]) + FIELD_OVERHEAD
+
+
+_LARGEST_STATIC: Final = max(map(_size, STATIC))
 
 
 def _integer(block: bytes, at: int, value: int) -> tuple[int, int]:

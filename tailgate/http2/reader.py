@@ -6,19 +6,12 @@ not live here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
-from tailgate.http2.codes import DATA, END_STREAM, PADDED, ErrorCode
+from tailgate.http2.codes import DATA, END_STREAM, HEADERS, PADDED, ErrorCode
 from tailgate.http2.errors import ConnectionViolation
 from tailgate.http2.frames import HEADER_BYTES, RULES, check_header, read_header
-
-Frame = tuple[int, int, int, memoryview, int]
-"""Type, flags, stream, payload and charge.
-
-Of DATA, a frame may come as several: each with a piece of the body, without padding, and the END_STREAM flag only with
-the last. Their charges, what flow control counts, add up to the frame's length. Of other frames the charge is 0.
-"""
+from tailgate.http2.receiver import Receiver
 
 _NOTHING: Final = memoryview(b"")
 _LEAST_WHOLE: Final = 2**14
@@ -27,8 +20,9 @@ _LEAST_WHOLE: Final = 2**14
 class FrameReader:
     """Cuts one connection's bytes into frames."""
 
-    def __init__(self, max_frame_bytes: int, max_header_block_bytes: int) -> None:
-        """Refuse longer frames, and longer ones that have to be kept whole."""
+    def __init__(self, receiver: Receiver, max_frame_bytes: int, max_header_block_bytes: int) -> None:
+        """Hand frames to `receiver`; refuse longer frames, and longer ones that have to be kept whole."""
+        self._receiver = receiver
         self._max_frame = max_frame_bytes
         self._max_whole = max(max_header_block_bytes, _LEAST_WHOLE)
         self._held = bytearray()  # the beginning of a frame that was cut, never of a body
@@ -42,25 +36,21 @@ class FrameReader:
         """Whether a frame has begun that has to be whole."""
         return bool(self._held)
 
-    def feed(self, data: bytes | bytearray | memoryview) -> Iterator[Frame]:
-        """The frames that these bytes complete, as they are asked for. Exhaust it before the next bytes.
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Hand on the frames that these bytes complete, each before the next one's header is looked at.
 
         Raises:
-            ConnectionViolation: A frame's header breaks a rule.
+            ConnectionViolation: A frame's header breaks a rule, or the receiver found that the frame does.
         """
         view = memoryview(data)
-        return self._join(view) if self._held else self._cut(view)
-
-    def _join(self, view: memoryview) -> Iterator[Frame]:
-        """Complete the frame that was cut, then go on."""
-        while self._held and view:
+        while self._held and view:  # complete the frame that was cut
             missing = self._missing()
             self._held += view[:missing]
             view = view[missing:]
             if not self._missing():
                 whole, self._held = memoryview(bytes(self._held)), bytearray()
-                yield from self._cut(whole)
-        yield from self._cut(view)
+                self._cut(whole)
+        self._cut(view)
 
     def _missing(self) -> int:
         """How many bytes more it takes before what is held can be cut."""
@@ -90,22 +80,11 @@ class FrameReader:
             )
         return HEADER_BYTES + length
 
-    def _cut(self, view: memoryview) -> Iterator[Frame]:
-        at, end = 0, len(view)
+    def _cut(self, view: memoryview) -> None:
+        receiver, at, end = self._receiver, 0, len(view)
         while True:
             if self._in_data:
-                piece = view[at : at + self._body]
-                size = len(piece)
-                padding = min(self._padding, end - at - size) if self._padding else 0
-                at += size + padding
-                self._body -= size
-                self._padding -= padding
-                self._charge += size + padding
-                self._in_data = bool(self._body or self._padding)
-                if piece or not self._in_data:
-                    flags = 0 if self._in_data else self._flags & END_STREAM
-                    charge, self._charge = self._charge, 0
-                    yield DATA, flags, self._stream_id, piece, charge
+                at = self._go_on_with_data(view, at)
                 if self._in_data:
                     return
             elif self._skip:
@@ -116,9 +95,8 @@ class FrameReader:
                 break
             length, kind, flags, stream_id = read_header(view, at)
             after = at + HEADER_BYTES + length
-            if kind == DATA and after <= end and stream_id and length <= self._max_frame and not flags & PADDED:
-                # Nearly all bytes come so, whole and without padding: nothing has to be remembered of them.
-                yield DATA, flags, stream_id, view[at + HEADER_BYTES : after], length
+            if after <= end and stream_id and length <= self._max_frame and self._simple(kind, flags, length):
+                receiver.take(kind, flags, stream_id, view[at + HEADER_BYTES : after], length if kind == DATA else 0)
                 at = after
                 continue
             if at + self._needed(length, kind, flags, stream_id) > end:
@@ -127,13 +105,32 @@ class FrameReader:
             if kind == DATA:
                 at += self._begin_data(length, flags, stream_id, view, at)
             elif kind in RULES:
-                yield kind, flags, stream_id, view[at : at + length], 0
+                receiver.take(kind, flags, stream_id, view[at : at + length], 0)
                 at += length
             else:
                 self._skip = length
-                yield kind, flags, stream_id, _NOTHING, 0
+                receiver.take(kind, flags, stream_id, _NOTHING, 0)
         if at < end:
             self._held += view[at:]
+
+    def _simple(self, kind: int, flags: int, length: int) -> bool:
+        """Whether nothing has to be asked or remembered of a frame that is there in one piece: true of nearly all."""
+        return not flags & PADDED if kind == DATA else kind == HEADERS and length <= self._max_whole
+
+    def _go_on_with_data(self, view: memoryview, at: int) -> int:
+        """Hand on the next piece of the DATA frame we are in; returns where it ends."""
+        piece = view[at : at + self._body]
+        size = len(piece)
+        padding = min(self._padding, len(view) - at - size) if self._padding else 0
+        self._body -= size
+        self._padding -= padding
+        self._charge += size + padding
+        self._in_data = bool(self._body or self._padding)
+        if piece or not self._in_data:
+            flags = 0 if self._in_data else self._flags & END_STREAM
+            charge, self._charge = self._charge, 0
+            self._receiver.take(DATA, flags, self._stream_id, piece, charge)
+        return at + size + padding
 
     def _begin_data(self, length: int, flags: int, stream_id: int, view: memoryview, at: int) -> int:
         """Note what is to come; returns how many bytes were read for that."""

@@ -21,7 +21,6 @@ from tailgate.http2.codes import (
 from tailgate.http2.connection_frames import ConnectionFrames
 from tailgate.http2.errors import ConnectionViolation, StreamViolation
 from tailgate.http2.events import StreamReset
-from tailgate.http2.reader import Frame
 from tailgate.http2.state import ConnectionState
 from tailgate.http2.stream_frames import StreamFrames
 
@@ -40,13 +39,22 @@ class Receiver:
         """Whether a header block has begun, and has to be completed."""
         return self._of_streams.block is not None
 
-    def take(self, frame: Frame) -> None:
+    def take(self, kind: int, flags: int, stream_id: int, payload: memoryview, charge: int) -> None:
         """Apply one frame.
+
+        Of DATA, a frame may come as several: each with a piece of the body, without padding, and the END_STREAM flag
+        only with the last.
+
+        Args:
+            kind: Its type.
+            flags: As they came.
+            stream_id: Its stream.
+            payload: What is in it.
+            charge: What flow control counts; of the pieces of a frame they add up to its length. Only of DATA, else 0.
 
         Raises:
             ConnectionViolation: It ends the connection.
         """
-        kind, flags, stream_id, payload, charge = frame
         if not self._state.settings_received and (kind != SETTINGS or flags & ACK):
             raise ConnectionViolation(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
         block = self._of_streams.block

@@ -180,6 +180,8 @@ class StreamFrames:
         state = self._state
         if not _taken(RST_STREAM, state.streams.state_of(stream_id), stream_id):
             state.overhead.spend()
+            # What follows is an error of the stream only (§5.1): Triton ends a call that has expired several times.
+            state.streams.reset_after_end(stream_id)
             return
         code = int.from_bytes(payload)
         unanswered = state.role is _SERVER and not state.streams.open[stream_id].headers_sent

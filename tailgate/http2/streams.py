@@ -197,10 +197,18 @@ class Streams:
         else:
             del self.held[stream_id]
 
-    def reset(self, stream_id: int, state: State) -> int:
-        """It was reset, or refused; returns how many bytes of it were not yet acknowledged."""
+    def reset_after_end(self, stream_id: int) -> None:
+        """The peer has reset a stream that had ended; what of it is held remains so."""
+        if self.state_of(stream_id) is State.ENDED:
+            self._remember(stream_id, State.RESET_BY_PEER)
+
+    def _remember(self, stream_id: int, state: State) -> None:
         if len(self._resets) >= _REMEMBERED_RESETS:
             del self._resets[next(iter(self._resets))]
         self._resets[stream_id] = state
+
+    def reset(self, stream_id: int, state: State) -> int:
+        """It was reset, or refused; returns how many bytes of it were not yet acknowledged."""
+        self._remember(stream_id, state)
         stream = self.open.pop(stream_id, None)
         return self.held.pop(stream_id, 0) if stream is None else stream.held

@@ -37,3 +37,16 @@ def test_items_that_ended_are_swept_out_long_before_their_instant() -> None:
             alive.discard(item - 10)
     assert len(queue) < 3000
     assert queue.due(2e6) == sorted(alive)
+
+
+@given(instants, st.sets(st.integers(0, 59)))
+def test_after_dropping_the_ended_ones_the_next_instant_is_the_earliest_of_a_living_item(
+    times: list[float], ended: set[int]
+) -> None:
+    queue: DeadlineQueue[int] = DeadlineQueue(alive=lambda item: item not in ended)
+    for item, at_s in enumerate(times):
+        queue.add(at_s, item)
+    queue.drop_ended()
+    living = [at_s for item, at_s in enumerate(times) if item not in ended]
+    assert queue.next_s == min(living, default=None)
+    assert len(queue.due(101.0)) == len(living)

@@ -94,6 +94,8 @@ STATES: list[tuple[str, Role, list[Step], str]] = [
      "DATA 1 end; response 1 end; dies STREAM_CLOSED 0"),
     ("5.1 closed by both: WINDOW_UPDATE", S, [ASK, answer, update(1)], "request 1 end; HEADERS 1 end"),
     ("5.1 closed by both: RST_STREAM", S, [ASK, answer, rst()], "request 1 end; HEADERS 1 end"),
+    ("5.1 closed by both, then reset by the peer: HEADERS, as Triton sends them", C,
+     [finish, OK_END, rst(), OK_END, rst(), OK_END], "DATA 1 end; response 1 end; RST_STREAM 1 STREAM_CLOSED"),
     ("5.1 reset by us: all is ignored", S, [OPEN, cancel, data(b"x"), update(1), TRAILERS, rst()],
      "request 1; RST_STREAM 1 CANCEL"),
     ("5.1 reset by us: all is ignored", C, [cancel, OK, data(b"x"), update(1), TRAILERS], "RST_STREAM 1 CANCEL"),
