@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,8 @@ from google.protobuf.message import DecodeError
 
 from tailgate.errors import InvalidRequest
 from tailgate.pb import inference_pb2 as pb
-from tailgate.protocol.tensors import CONTENTS_FIELD, NUMPY_DTYPES, decode_bytes_elements
+from tailgate.protocol.plain_answer import FEW, read_plain_answer
+from tailgate.protocol.tensors import CONTENTS_FIELD, MOST_DIMENSIONS, NUMPY_DTYPES, decode_bytes_elements
 
 UNKNOWN_CLASS: Final = -1
 """Stands where an answer names no class, or no label is known."""
@@ -27,10 +29,11 @@ _SUM_TOLERANCE: Final = 5e-3  # of probabilities, in the half precision that som
 
 
 class NotAnAnswer(ValueError):
-    """The bytes are no ModelInferResponse, or its tensors contradict themselves."""
+    """The bytes are no ModelInferResponse, its tensors contradict themselves, or it answers another request."""
 
 
-class Judged(NamedTuple):
+@dataclass(slots=True, init=False)
+class Judged:
     """What an answer says that is of interest here.
 
     Attributes:
@@ -41,7 +44,13 @@ class Judged(NamedTuple):
 
     version: str
     predicted: int
-    confidence: float = NO_CONFIDENCE
+    confidence: float
+
+    def __init__(self, version: str, predicted: int, confidence: float = NO_CONFIDENCE) -> None:
+        """Written out: one that is made from the fields is interpreted also where this is compiled."""
+        self.version = version
+        self.predicted = predicted
+        self.confidence = confidence
 
 
 def predicted_class(body: bytes | memoryview, output: str = "") -> int:
@@ -49,7 +58,9 @@ def predicted_class(body: bytes | memoryview, output: str = "") -> int:
     return read_answer(body, output).predicted
 
 
-def read_answer(body: bytes | memoryview, output: str = "", *, confident: bool = False) -> Judged:
+def read_answer(
+    body: bytes | memoryview, output: str = "", *, at: int = 0, confident: bool = False, request_id: str = ""
+) -> Judged:
     """What an answer to a single sample says.
 
     Scores (FP16, FP32, FP64) name the class with the highest, the first of equals; one of minus infinity is that of a
@@ -61,21 +72,41 @@ def read_answer(body: bytes | memoryview, output: str = "", *, confident: bool =
     the classification extension, the first element's score, if that can be a probability.
 
     Args:
-        body: A serialized ModelInferResponse.
+        body: A serialized ModelInferResponse, behind which nothing stands.
         output: Which output to read; empty means the first one.
+        at: Where in the body it begins.
         confident: Whether the confidence is wanted, which costs as much as the rest.
+        request_id: The id that its request's own message gives; empty where it gives none, or where the answer's says
+            nothing.
 
     Returns:
         With the class, or `UNKNOWN_CLASS` where the answer is well-formed but names none: another output, several
         samples, no finite score.
 
     Raises:
-        NotAnAnswer: The bytes cannot be an answer, whatever the model.
+        NotAnAnswer: The bytes cannot be an answer, whatever the model, or are the answer to another request.
     """
+    plain = read_plain_answer(body, at) if isinstance(body, bytes) else None
+    if plain is None or output not in ("", plain.output.name):
+        return _read_any(memoryview(body)[at:], output, confident=confident, request_id=request_id)
+    require_id(plain.id, request_id)
+    best = plain.best()
+    if best is None:
+        return Judged(plain.version, UNKNOWN_CLASS)
+    if not confident:
+        return Judged(plain.version, best)
+    few = plain.few()
+    return Judged(plain.version, best, _confidence(plain.scores(), best) if few is None else confidence_of(few, best))
+
+
+def _read_any(body: memoryview, output: str, *, confident: bool, request_id: str) -> Judged:
+    """As `read_answer`, whatever form the answer has."""
     try:
         response = pb.ModelInferResponse.FromString(body)  # type: ignore[arg-type]  # takes any buffer; the stubs do not know
     except DecodeError as error:
         raise NotAnAnswer("the upstream's bytes are no ModelInferResponse") from error
+    if request_id:
+        require_id(response.id, request_id)
     outputs, contents = response.outputs, response.raw_output_contents
     raw_count = len(contents)
     if raw_count and raw_count != len(outputs):
@@ -93,11 +124,33 @@ def read_answer(body: bytes | memoryview, output: str = "", *, confident: bool =
     return Judged(response.model_version, UNKNOWN_CLASS)
 
 
+def require_id(given: str, request_id: str) -> None:
+    """Hold the id of an answer against its request's, which V2 has a server repeat.
+
+    An answer without one says nothing. Triton's interface is that of C: of an id it repeats what stands before a NUL.
+
+    Args:
+        given: Of the answer; empty where it has none.
+        request_id: Of the request; empty where it has none.
+
+    Raises:
+        NotAnAnswer: They differ. The sentence names neither: whoever knows the id of another's request can label it.
+    """
+    if given == request_id or not given or not request_id or given == request_id.partition("\0")[0]:
+        return
+    raise NotAnAnswer(
+        "its id is not the request's, so it may be the answer to another; "
+        "for servers that make ids up there is the upstream profile kserve"
+    )
+
+
 def _single(
     tensor: pb.ModelInferResponse.InferOutputTensor, raw: bytes | None
 ) -> npt.NDArray[Any] | list[bytes] | None:
     """The elements of an output that is of one sample; None for another, or one that can name no class."""
     shape = list(tensor.shape)
+    if len(shape) > MOST_DIMENSIONS:
+        raise NotAnAnswer(f"output {tensor.name!r} has {len(shape)} dimensions")
     values = _values(tensor, shape, raw)
     return None if len(shape) > 1 and shape[0] != 1 else values
 
@@ -116,11 +169,25 @@ def _confidence(values: npt.NDArray[Any], best: int) -> float:
     """Of scores, of which that one is the highest."""
     if values.dtype.kind != "f":
         return NO_CONFIDENCE
+    if values.size <= FEW:
+        return confidence_of(tuple(values.tolist()), best)
     scores = values.astype(np.float64)
     highest = float(scores[best])
     if highest <= 1.0 and float(scores.min()) >= 0.0 and abs(float(scores.sum()) - 1.0) < _SUM_TOLERANCE:
         return highest
     return 1.0 / float(np.exp(scores - highest).sum())
+
+
+def confidence_of(scores: tuple[float, ...], best: int) -> float:
+    """Of so few scores that NumPy, whose every call costs a microsecond, would take ten times as long."""
+    highest, least, total, relative = scores[best], math.inf, 0.0, 0.0
+    for score in scores:
+        least = min(least, score)
+        total += score
+        relative += math.exp(score - highest)
+    if highest <= 1.0 and least >= 0.0 and abs(total - 1.0) < _SUM_TOLERANCE:
+        return highest
+    return 1.0 / relative
 
 
 def _values(

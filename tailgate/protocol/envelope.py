@@ -17,9 +17,21 @@ _MODEL_NAME: Final = 1
 _MODEL_VERSION: Final = 2
 _ID: Final = 3
 RAW_INPUT_CONTENTS: Final = 7
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+_VARINT: Final = 0
+_FIXED64: Final = 1
+_LENGTH: Final = 2
+_FIXED32: Final = 5
 _LAST_NAMED_TAG: Final = _ID << 3 | _LENGTH
-_MAX_TAG, _MAX_TAG_BYTES, _UINT64 = (1 << 32) - 1, 5, (1 << 64) - 1
+_MAX_TAG: Final = (1 << 32) - 1
+_MAX_TAG_BYTES: Final = 5
+_UINT64: Final = (1 << 64) - 1
+
+MAX_NAME_BYTES: Final = 64 * 1024
+"""Longest name, version or id of a request: they are kept, where a tensor is not."""
+MAX_FIELDS: Final = 1 << 15
+"""Top-level fields of a request, as of thousands of tensors. They are stepped over one by one: sixty megabytes of the
+smallest, which are sixty kilobytes of gzip, would take half a minute.
+"""
 
 
 class Envelope(NamedTuple):
@@ -38,19 +50,23 @@ def read_envelope(body: bytes | memoryview) -> Envelope:
     """The envelope of a serialized ModelInferRequest.
 
     Raises:
-        InvalidRequest: The bytes are no protobuf message, or a name is no UTF-8.
+        InvalidRequest: The bytes are no protobuf message, a name is no UTF-8 or too long, or the fields are too many.
 
     >>> read_envelope(pb.ModelInferRequest(model_name="digits", id="7").SerializeToString())
     Envelope(model='digits', version='', id='7')
     """
-    view, position, end = memoryview(body), 0, len(body)
+    view, position, end, fields = memoryview(body), 0, len(body), 0
     found: dict[int, str] = {}
     try:
         while position < end:
             field, named, begin, position = field_at(view, position)
             if position > end:
                 raise not_protobuf(begin)
+            fields += 1
+            if fields > MAX_FIELDS:
+                raise too_many_fields()
             if named:
+                check_name(position - begin)
                 found[field] = read_name(view[begin:position])
     except IndexError:
         raise not_protobuf(position) from None
@@ -94,6 +110,16 @@ def field_at(view: memoryview, position: int) -> tuple[int, bool, int, int]:
     raise not_protobuf(begin)
 
 
+def check_name(size: int) -> None:
+    """Whether a field of the envelope may be so long.
+
+    Raises:
+        InvalidRequest: It may not.
+    """
+    if size > MAX_NAME_BYTES:
+        raise InvalidRequest(f"model_name, model_version or id has {size} bytes; {MAX_NAME_BYTES} are allowed")
+
+
 def read_name(content: memoryview) -> str:
     """A field of the envelope.
 
@@ -101,7 +127,7 @@ def read_name(content: memoryview) -> str:
         InvalidRequest: It is no UTF-8.
     """
     try:
-        return str(content, "utf-8")
+        return content.tobytes().decode()
     except UnicodeDecodeError as error:
         raise InvalidRequest("model_name, model_version and id must be UTF-8") from error
 
@@ -109,6 +135,11 @@ def read_name(content: memoryview) -> str:
 def not_protobuf(position: int) -> InvalidRequest:
     """The error for bytes that are no message."""
     return InvalidRequest(f"the request body is not a ModelInferRequest: malformed protobuf near byte {position}")
+
+
+def too_many_fields() -> InvalidRequest:
+    """The error for a message of more fields than any request has."""
+    return InvalidRequest(f"the request has more than {MAX_FIELDS} fields; no model has so many tensors")
 
 
 class RequestFrame:
@@ -127,6 +158,10 @@ class RequestFrame:
 
     def build(self, request_id: str, payload: bytes | memoryview) -> bytes:
         """The serialized request; the payload is copied once, into it."""
+        return b"".join((self.before(request_id, len(payload)), payload))
+
+    def before(self, request_id: str, payload_bytes: int) -> bytes:
+        """What stands before a payload of so many bytes; with the payload behind it, it is the serialized request."""
         name = request_id.encode()
         return b"".join(
             (
@@ -134,11 +169,14 @@ class RequestFrame:
                 bytes((_ID << 3 | _LENGTH,)),
                 _encode_varint(len(name)),
                 name,
-                bytes((RAW_INPUT_CONTENTS << 3 | _LENGTH,)),
-                _encode_varint(len(payload)),
-                payload,
+                raw_input_prefix(payload_bytes),
             )
         )
+
+
+def raw_input_prefix(count: int) -> bytes:
+    """What stands in a message before the raw contents of an input, which are so many bytes long."""
+    return bytes((RAW_INPUT_CONTENTS << 3 | _LENGTH,)) + _encode_varint(count)
 
 
 def _varint(view: memoryview, position: int) -> tuple[int, int]:

@@ -11,19 +11,19 @@ from typing import Final
 
 from tailgate.errors import InvalidRequest, TooLarge
 from tailgate.protocol.envelope import (
+    MAX_FIELDS,
     NO_ENVELOPE,
     RAW_INPUT_CONTENTS,
+    check_name,
     envelope_of,
     field_at,
     not_protobuf,
     read_envelope,
     read_name,
+    too_many_fields,
 )
 
 PREFIX_BYTES: Final = 5
-MAX_NAME_BYTES: Final = 64 * 1024
-"""Longest name, version or id of a request that comes in pieces: they are kept, where a tensor is not."""
-
 LARGE_BYTES: Final = 1024
 """What lacks so much is a tensor, whatever its field."""
 
@@ -34,9 +34,11 @@ class RequestReader:
     Attributes:
         compressed: Whether the message is compressed; then it has to be collected, and nothing of it is read here.
         envelope: What is known so far.
+        message_bytes: How long the message is, as its prefix says; 0 before that is here.
     """
 
     __slots__ = (
+        "_fields",
         "_held",
         "_left",
         "_max",
@@ -47,6 +49,7 @@ class RequestReader:
         "_walked",
         "compressed",
         "envelope",
+        "message_bytes",
     )
 
     def __init__(self, max_message_bytes: int) -> None:
@@ -56,11 +59,13 @@ class RequestReader:
         self._skip = 0  # bytes of a field's content that are still to be stepped over
         self._left = 0  # bytes of the message that are still to come
         self._walked = 0  # bytes of the message that were walked through
+        self._fields = 0  # its fields that have begun
         self._prefixed = False
         self._past_names = False  # whether a tensor has begun
         self._names: dict[int, str] = {}
         self.compressed = False
         self.envelope = NO_ENVELOPE
+        self.message_bytes = 0
 
     @property
     def complete(self) -> bool:
@@ -131,6 +136,7 @@ class RequestReader:
         if length > self._max:
             raise TooLarge(f"a gRPC message of {length} bytes is above the limit of {self._max}")
         self._prefixed, self.compressed, self._left = True, flag == 1, length
+        self.message_bytes = length
 
     def _walk(self, piece: memoryview) -> None:
         """Read the fields that are complete, and keep the beginning of one that is not."""
@@ -146,16 +152,16 @@ class RequestReader:
             if after > end + self._left:
                 raise not_protobuf(self._walked + at)
             if named:
-                if after - begin > MAX_NAME_BYTES:
-                    raise InvalidRequest(
-                        f"model_name, model_version or id has {after - begin} bytes; {MAX_NAME_BYTES} are allowed"
-                    )
+                check_name(after - begin)
                 if after > end:
                     break
                 self._names[field] = read_name(piece[begin:after])
             elif field == RAW_INPUT_CONTENTS or after - end > LARGE_BYTES:
                 self._past_names = True
             at = after
+            self._fields += 1
+            if self._fields > MAX_FIELDS:
+                raise too_many_fields()
         if at < end:
             self._held = bytes(piece[at:])
         else:

@@ -29,6 +29,9 @@ NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
 
 DATATYPES: Final = frozenset(NUMPY_DTYPES) | {"BYTES", "BF16"}
 
+MOST_DIMENSIONS: Final = 64
+"""Of a tensor, as numpy's. Whoever multiplied a hundred thousand large sizes would do nothing else for a minute."""
+
 CONTENTS_FIELD: Final = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,21 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from tailgate.pb import inference_pb2 as pb
-from tailgate.protocol.answers import MAX_CLASS, NO_CONFIDENCE, UNKNOWN_CLASS, NotAnAnswer, predicted_class, read_answer
+from tailgate.protocol.answers import (
+    MAX_CLASS,
+    NO_CONFIDENCE,
+    UNKNOWN_CLASS,
+    NotAnAnswer,
+    predicted_class,
+    read_answer,
+    require_id,
+)
+from tailgate.protocol.envelope import read_envelope
 from tailgate.protocol.tensors import DATATYPES, NUMPY_DTYPES, encode_bytes_elements
 
 FLOATS = ["FP16", "FP32", "FP64"]
+_CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+IDS = st.sampled_from(["", "a", "b"]) | st.text(_CHARACTERS, max_size=20)
 INTEGERS = ["UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"]
 
 
@@ -202,11 +213,59 @@ def test_bytes_that_contradict_themselves_are_no_answer(body: bytes) -> None:
         predicted_class(body)
 
 
+def test_an_answer_of_more_dimensions_than_a_tensor_can_have_is_none() -> None:
+    """To multiply all of them would take as long as there are, squared."""
+    with pytest.raises(NotAnAnswer, match="has 300 dimensions"):
+        predicted_class(raw("FP32", [2**63 - 1] * 300, b""))
+
+
 def test_raw_contents_that_do_not_match_the_outputs_are_no_answer() -> None:
     response = pb.ModelInferResponse.FromString(raw("FP32", [1, 2], [0, 1]))
     response.raw_output_contents.append(b"")
     with pytest.raises(NotAnAnswer, match="1 outputs but 2 raw contents"):
         predicted_class(response.SerializeToString())
+
+
+def named(*names: str) -> bytes:
+    """An answer with these ids; for protobuf the last counts."""
+    ids = [pb.ModelInferResponse(id=name).SerializeToString() for name in names]
+    return b"".join((*ids[:1], raw("FP32", [1, 3], [0.1, 0.5, 0.2]), *ids[1:]))
+
+
+@given(st.lists(IDS, max_size=3), IDS)
+def test_an_answer_is_taken_for_the_request_whose_id_it_repeats_and_for_any_where_either_has_none(
+    names: list[str], asked: str
+) -> None:
+    body = named(*names)
+    given_id = pb.ModelInferResponse.FromString(body).id
+    ways: list[Callable[[], object]] = [
+        lambda: read_answer(body, request_id=asked),
+        lambda: read_answer(memoryview(body), request_id=asked),  # which only protobuf reads
+        lambda: read_answer(body, "another output", request_id=asked),
+        lambda: require_id(read_envelope(body).id, asked),  # as where an answer is large
+    ]
+    for way in ways:
+        with (
+            contextlib.nullcontext()
+            if "" in (given_id, asked) or given_id == asked
+            else pytest.raises(NotAnAnswer, match="its id is not the request's")
+        ):
+            way()
+
+
+@pytest.mark.parametrize(("asked", "fits"), [("7\x008", True), ("7\0", True), ("78", False), ("8\x007", False)])
+def test_of_an_id_with_a_nul_what_stands_before_it_is_enough(asked: str, fits: bool) -> None:
+    """As servers give it back that hand it on as a string of C's."""
+    with contextlib.nullcontext() if fits else pytest.raises(NotAnAnswer):
+        read_answer(named("7"), request_id=asked)
+
+
+def test_what_is_said_of_an_answer_to_another_request_names_neither_id() -> None:
+    with pytest.raises(NotAnAnswer) as caught:
+        read_answer(named("of somebody else"), request_id="my own")
+    assert "somebody" not in str(caught.value)
+    assert "my own" not in str(caught.value)
+    assert "profile kserve" in str(caught.value)  # the remedy, where it is the server's way
 
 
 @settings(max_examples=500)

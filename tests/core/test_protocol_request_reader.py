@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tailgate.errors import InvalidRequest, TooLarge
 from tailgate.http2.grpc_messages import frame_message
 from tailgate.pb import inference_pb2 as pb
-from tailgate.protocol.envelope import Envelope, RequestFrame, read_envelope
-from tailgate.protocol.request_reader import MAX_NAME_BYTES, RequestReader
+from tailgate.protocol.envelope import MAX_FIELDS, MAX_NAME_BYTES, Envelope, RequestFrame, read_envelope
+from tailgate.protocol.request_reader import RequestReader
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 fields = st.one_of(  # top-level fields in any order, known and unknown, again and again
@@ -108,6 +108,36 @@ def test_a_body_that_is_no_single_message_is_refused_in_words(body: bytes, sente
 
     with pytest.raises(InvalidRequest, match=sentence):
         read()
+
+
+@pytest.mark.parametrize("size", [1000, 1 << 20])
+def test_a_name_has_the_same_bound_at_once_and_in_pieces(size: int) -> None:
+    def read(length: int) -> Envelope:
+        body = frame_message(pb.ModelInferRequest(model_name="m", id="x" * length).SerializeToString())
+        reader = RequestReader(1 << 20)
+        for at in range(0, len(body), size):
+            reader.feed(memoryview(body)[at : at + size])
+        reader.end()
+        return reader.envelope
+
+    assert read(MAX_NAME_BYTES) == Envelope("m", "", "x" * MAX_NAME_BYTES)
+    with pytest.raises(InvalidRequest, match=f"{MAX_NAME_BYTES} are allowed"):
+        read(MAX_NAME_BYTES + 1)
+
+
+@pytest.mark.parametrize("size", [1000, 1 << 20])
+def test_so_many_fields_are_stepped_over_and_no_more(size: int) -> None:
+    def read(fields: int) -> Envelope:
+        body = frame_message(b"\x0a\1m" + b"\x40\0" * (fields - 1))
+        reader = RequestReader(1 << 20)
+        for at in range(0, len(body), size):
+            reader.feed(memoryview(body)[at : at + size])
+        reader.end()
+        return reader.envelope
+
+    assert read(MAX_FIELDS) == Envelope("m", "", "")
+    with pytest.raises(InvalidRequest, match=f"more than {MAX_FIELDS} fields"):
+        read(MAX_FIELDS + 1)
 
 
 def test_a_message_above_the_limit_is_refused_by_its_prefix() -> None:
