@@ -20,7 +20,9 @@ from tailgate.trace.format import Records
 
 _OWN_DOING = (Status.DEADLINE_EXCEEDED, Status.CANCELLED, Status.UNAVAILABLE)
 """What a client may end with on its own, whatever the proxy said: its timer ran out, or its connection broke."""
-
+_WITHOUT_A_PROXY = (*_OWN_DOING, Status.RESOURCE_EXHAUSTED, Status.INTERNAL)
+"""What a client may end with though no proxy took its request: it is too large for the client itself, say, or its
+stream was reset."""
 
 NAMED = 5
 """How many requests of a breach are named."""
@@ -124,6 +126,8 @@ def reconcile(client: Records, proxy: Records) -> Books:
     )
     check(proxy[arrived_unsent], "rows of the proxy are of requests that the client did not send")
     check(unseen[unseen["status"] == Status.OK], "requests were answered without a row at the proxy")
+    refused = unseen[np.isin(unseen["status"], (Status.OK, *_WITHOUT_A_PROXY), invert=True)]
+    check(refused, "requests were refused without a row at the proxy")
     check(mine[client_ok & ~proxy_ok], "answers reached the client that the proxy did not book as given")
     check(mine[proxy_ok & ~client_ok & ~gave_up], "answers of the proxy ended as an error at the client")
     check(mine[both_failed & ~same_status], "failures have another status at the client than at the proxy")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]  # ships no types
@@ -16,6 +17,7 @@ from tailgate.errors import ConfigError
 from tailgate.protocol.names import SERVICE
 from tailgate_server.border import MAX_METADATA_BYTES, Border
 from tailgate_server.decoding import Decoder
+from tailgate_server.execution_log import ExecutionLog
 from tailgate_server.images import forbid_warnings
 from tailgate_server.loading import LoadedModel
 from tailgate_server.service import ServedModel, Service
@@ -38,7 +40,9 @@ _POLL_S = 0.005
 class App:
     """The server, from its port to its end."""
 
-    def __init__(self, host: str, port: int, *, max_queue: int, max_message_bytes: int) -> None:
+    def __init__(
+        self, host: str, port: int, *, max_queue: int, max_message_bytes: int, execution_log: Path | None = None
+    ) -> None:
         """Bind the port, so that an address in use is known before models are loaded. Needs a running event loop.
 
         Args:
@@ -46,9 +50,10 @@ class App:
             port: 0 lets the system choose.
             max_queue: Most requests that wait for one model.
             max_message_bytes: Largest request and answer.
+            execution_log: File to say in what the models were given; None: no such file.
 
         Raises:
-            ConfigError: The address cannot be listened on.
+            ConfigError: The address cannot be listened on, or the file cannot be written.
         """
         self.failure: str | None = None
         self._stop_asked = asyncio.Event()
@@ -67,6 +72,7 @@ class App:
         except RuntimeError as error:
             raise ConfigError(f"--listen is {host}:{port}, where gRPC cannot listen ({error})") from error
         self.address = f"{host}:{self.port}"
+        self._executions = ExecutionLog(execution_log) if execution_log is not None else None
 
     async def start(self, models: Sequence[LoadedModel]) -> None:
         """Answer requests for these models from now on."""
@@ -75,7 +81,7 @@ class App:
         served = {
             model.signature.name: ServedModel(
                 model.signature,
-                Worker(model.engine, model.signature, self._max_queue, self._fail),
+                Worker(model.engine, model.signature, self._max_queue, self._fail, self._executions),
                 model.engine.on_gpu,
             )
             for model in models
@@ -120,6 +126,8 @@ class App:
         for worker in self._workers:
             await worker.close()
         self._decoder.close()
+        if self._executions is not None:
+            self._executions.close()
         return at_rest
 
     def _fail(self, reason: str) -> None:

@@ -1,4 +1,7 @@
-"""Which networks can be served, and how each is built: torchvision's classifiers and the built-in `digits`."""
+"""Which networks can be served, and how each is built: torchvision's classifiers and the built-in `digits`.
+
+torchvision is imported by the first question about a network of its own: that takes seconds, and `digits` needs none.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torchvision.models
 from torch import nn
 
 from tailgate import digits
@@ -51,6 +53,8 @@ def find_architecture(name: str) -> Architecture:
     """
     if name == DIGITS:
         return Architecture(DIGITS, digits_net.PREPROCESSING, digits.CLASSES, _build_digits)
+    import torchvision.models
+
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
         close = difflib.get_close_matches(name, [DIGITS, *known], n=3, cutoff=0.5)
@@ -79,7 +83,9 @@ def find_architecture(name: str) -> Architecture:
 
 def default_weights(name: str) -> Any:
     """Torchvision's own weights for one of its architectures: a member of its WeightsEnum."""
-    weights: Any = torchvision.models.get_model_weights(name)
+    from torchvision.models import get_model_weights
+
+    weights: Any = get_model_weights(name)
     return weights.DEFAULT
 
 

@@ -37,7 +37,13 @@ async def _serve(options: Options) -> tuple[int, bool]:
     from tailgate_server.app import App
     from tailgate_server.loading import load_models
 
-    app = App(options.host, options.port, max_queue=options.max_queue, max_message_bytes=options.max_message_bytes)
+    app = App(
+        options.host,
+        options.port,
+        max_queue=options.max_queue,
+        max_message_bytes=options.max_message_bytes,
+        execution_log=options.execution_log,
+    )
     try:
         models = await asyncio.to_thread(load_models, options)
         await app.start(models)

@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from tailgate.errors import ConfigError
@@ -45,6 +46,7 @@ class Options:
         threads: Threads one run of a model uses on the CPU.
         max_message_bytes: Largest request and answer.
         grace_s: How long requests in flight may take after a signal to stop.
+        execution_log: File to say in what the models were given; None: no such file.
     """
 
     models: tuple[ModelSource, ...]
@@ -57,6 +59,7 @@ class Options:
     threads: int
     max_message_bytes: int
     grace_s: float
+    execution_log: Path | None = None
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +95,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-message-mib", type=int, default=64, metavar="N", help="largest message in MiB")
     parser.add_argument("--grace", default="10s", metavar="TIME", help="longest wait for requests in flight at the end")
+    parser.add_argument(
+        "--execution-log", type=Path, metavar="FILE", help="append what the models were given, for tailgate audit"
+    )
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what is logged to standard error")
 
 
@@ -120,6 +126,7 @@ def read_options(namespace: argparse.Namespace) -> Options:
         # Above 2047 MiB gRPC's own limit, a signed 32-bit number, would overflow.
         max_message_bytes=_within("--max-message-mib", namespace.max_message_mib, 1, 2047) << 20,
         grace_s=parse_duration(namespace.grace, "--grace"),
+        execution_log=namespace.execution_log,
     )
 
 

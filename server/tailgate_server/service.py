@@ -14,7 +14,7 @@ from tailgate import __version__
 from tailgate.deadline import Deadline, earliest
 from tailgate.errors import DeadlineExceeded, NotFound, Unavailable
 from tailgate.pb import inference_pb2 as pb
-from tailgate.protocol.names import SERVICE
+from tailgate.protocol.names import REQUEST_ID, SERVICE
 from tailgate_server.border import Border, Context, Handler
 from tailgate_server.decoding import Decoder
 from tailgate_server.descriptions import model_config, model_metadata
@@ -121,7 +121,7 @@ class Service:
                 raise Unavailable("the server is stopping; try another one")
             checked = check_request(request, model.signature)
             deadline = _deadline(arrived_s, grpc_budget_s, checked.timeout_s)
-            answer = await self._infer(model, checked, deadline)
+            answer = await self._infer(model, checked, deadline, _request_id(request.id, context))
             response = build_response(request.id, model.signature, answer.logits, checked.top)
         except BaseException:  # a client that leaves ends its request as well
             statistics.failed(time.monotonic_ns() - arrived_ns)
@@ -129,7 +129,9 @@ class Service:
         statistics.succeeded(time.monotonic_ns() - arrived_ns, answer.queue_ns, answer.stages)
         return response
 
-    async def _infer(self, model: ServedModel, checked: CheckedRequest, deadline: Deadline | None) -> Answer:
+    async def _infer(
+        self, model: ServedModel, checked: CheckedRequest, deadline: Deadline | None, request_id: str
+    ) -> Answer:
         """The answer, or at the deadline its refusal, whatever the decoder and the model are doing then."""
         if deadline is not None and deadline.expired_on_arrival:
             raise DeadlineExceeded("the deadline had passed when the request arrived")
@@ -138,7 +140,7 @@ class Service:
                 images = checked.images
                 if isinstance(images, list):
                     images = await self._decoder.decode(images, model.signature.preprocessing)
-                return await model.worker.infer(images, deadline)
+                return await model.worker.infer(images, deadline, request_id)
         except TimeoutError:
             raise DeadlineExceeded("the deadline passed before the answer was there") from None
 
@@ -154,3 +156,9 @@ class Service:
 def _deadline(arrived_s: float, *budgets_s: float | None) -> Deadline | None:
     """The earlier of the deadlines a request carries; None if it carries none."""
     return None if all(budget is None for budget in budgets_s) else earliest(arrived_s, *budgets_s)
+
+
+def _request_id(of_message: str, context: Context) -> str:
+    """By which a request is known: as at the proxy, the id in its metadata goes before that of its message."""
+    given = next((value for key, value in context.invocation_metadata() or () if key == REQUEST_ID), None)
+    return given if given and isinstance(given, str) else of_message

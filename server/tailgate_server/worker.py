@@ -20,6 +20,7 @@ from tailgate.deadline import Deadline
 from tailgate.errors import DeadlineExceeded, InternalError, RequestError, Unavailable
 from tailgate_server.batching import Batcher
 from tailgate_server.engine import DeviceLost, Engine
+from tailgate_server.execution_log import ExecutionLog
 from tailgate_server.signature import Signature
 from tailgate_server.statistics import StageTimes, Statistics
 
@@ -39,6 +40,7 @@ class Answer:
 class _Member:
     images: npt.NDArray[Any]
     deadline: Deadline | None
+    request_id: str
     queued_s: float
     future: asyncio.Future[Answer]
 
@@ -51,7 +53,14 @@ class _Member:
 class Worker:
     """Takes requests for one model and answers them in batches."""
 
-    def __init__(self, engine: Engine, signature: Signature, max_queue: int, on_fatal: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        signature: Signature,
+        max_queue: int,
+        on_fatal: Callable[[str], None],
+        executions: ExecutionLog | None = None,
+    ) -> None:
         """A worker that has yet to be started.
 
         Args:
@@ -59,11 +68,13 @@ class Worker:
             signature: What the model looks like from outside.
             max_queue: Most requests that wait.
             on_fatal: Called once, in the event loop, with a reason, when this process cannot run the model any more.
+            executions: Told of every batch that the model is given; None: nobody is.
         """
         self.statistics = Statistics(signature.name)
         self._engine = engine
         self._name = signature.name
         self._on_fatal = on_fatal
+        self._executions = executions
         self._batcher: Batcher[_Member] = Batcher(signature.max_batch, signature.max_queue_delay_s, max_queue)
         self._executor = ThreadPoolExecutor(1, f"model-{signature.name}", engine.prepare_thread)
         self._wake = asyncio.Event()
@@ -88,12 +99,13 @@ class Worker:
         self._refuse_waiting("the server is stopping")
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    async def infer(self, images: npt.NDArray[Any], deadline: Deadline | None) -> Answer:
+    async def infer(self, images: npt.NDArray[Any], deadline: Deadline | None, request_id: str = "") -> Answer:
         """Logits of these images. A caller that is cancelled while it waits leaves the queue.
 
         Args:
             images: UINT8 or FP32 `[rows, 3, H, W]`, 1 to `max_batch` rows.
             deadline: On the event loop's clock; None where there is none.
+            request_id: By which the request is known in the log of executions.
 
         Raises:
             RequestError: It was refused, the model failed, or the answer would be late.
@@ -102,7 +114,7 @@ class Worker:
             raise Unavailable(f"model {self._name!r} is not running")
         loop = asyncio.get_running_loop()
         now_s = loop.time()
-        member = _Member(images, deadline, now_s, loop.create_future())
+        member = _Member(images, deadline, request_id, now_s, loop.create_future())
         ticket = self._batcher.add(member, len(images), deadline, now_s, images.dtype)
         self._wake.set()
         try:
@@ -132,6 +144,8 @@ class Worker:
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         self._running = True
+        if self._executions is not None:
+            self._executions.record(self._name, [(m.request_id, len(m.images)) for m in batch], time.time())
         try:
             execution = await loop.run_in_executor(
                 self._executor, self._engine.run, [member.images for member in batch]

@@ -23,12 +23,14 @@ class Evidence:
         proxy: Those of the proxy: one for each process and each of its lives. At least one.
         scrapes: Of each of the proxy's processes the metrics that it exported last; empty where nobody kept them.
         executed: The ids of what the upstream began to compute, in its order; None where nobody wrote them down.
+        unlogged: How many more it says that it could not write down.
     """
 
     client: tuple[Contents, ...]
     proxy: tuple[Contents, ...]
     scrapes: tuple[Samples, ...] = ()
     executed: tuple[str, ...] | None = None
+    unlogged: int = 0
 
 
 def rows_of(traces: tuple[Contents, ...]) -> Records:

@@ -24,11 +24,13 @@ def read_evidence(client: Path, proxy: Sequence[Path], metrics: Sequence[Path], 
     Raises:
         TraceError: One of them cannot be read, or holds nothing of the kind.
     """
+    executed, unlogged = (None, 0) if upstream is None else read_executed(upstream)
     return Evidence(
         client=_of_role("client", [client]),
         proxy=_of_role("proxy", proxy),
-        scrapes=tuple(_read_scrape(path) for path in metrics),
-        executed=None if upstream is None else _read_executed(upstream),
+        scrapes=tuple(read_scrape(path) for path in metrics),
+        executed=executed,
+        unlogged=unlogged,
     )
 
 
@@ -40,7 +42,8 @@ def _of_role(role: str, folders: Sequence[Path]) -> tuple[Contents, ...]:
     return found
 
 
-def _read_scrape(path: Path) -> Samples:
+def read_scrape(path: Path) -> Samples:
+    """What ``/metrics`` said; errors as for `read_evidence`."""
     from prometheus_client.parser import text_string_to_metric_families
 
     found: dict[str, dict[Labels, float]] = {}
@@ -55,21 +58,32 @@ def _read_scrape(path: Path) -> Samples:
     return found
 
 
-def _read_executed(path: Path) -> tuple[str, ...]:
+def read_executed(path: Path) -> tuple[tuple[str, ...], int]:
+    """The ids of an upstream's log, and of how many more it says that they are missing in it.
+
+    The last line may be cut short, where the upstream was killed; errors as for `read_evidence`.
+    """
     names: list[str] = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    missing = 0
+    for number, line in enumerate(_text(path).splitlines(keepends=True), start=1):
         if not line.strip():
             continue
         if not line.startswith("{"):
             names.append(line.strip())
             continue
         try:
-            names.append(str(json.loads(line)["request_id"]))
-        except (ValueError, KeyError) as error:
+            found = json.loads(line)
+            if "missing" in found:
+                missing += int(found["missing"])
+            else:
+                names.append(str(found["request_id"]))
+        except (ValueError, TypeError, KeyError) as error:
+            if not line.endswith("\n"):
+                break
             raise TraceError(
                 f"{path} has no JSON object with request_id in line {number}; write one a line, or plain ids"
             ) from error
-    return tuple(names)
+    return tuple(names), missing
 
 
 def _text(path: Path) -> str:

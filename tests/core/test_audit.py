@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from prometheus_client import generate_latest
 
@@ -18,12 +19,13 @@ from tailgate.audit.finding import Finding
 from tailgate.audit.reading import read_evidence
 from tailgate.cli import main
 from tailgate.errors import Status, TraceError
+from tailgate.gauges import Gauges, MemberCounts
 from tailgate.ledger import Ledger
 from tailgate.observation import Observation
-from tailgate.outcome import Outcome
-from tailgate.snapshot import Gauges, Snapshot
+from tailgate.outcome import Outcome, decide_at_client
+from tailgate.snapshot import Snapshot
 from tailgate.trace.files import TraceWriter
-from tailgate.trace.format import RECORD
+from tailgate.trace.format import RECORD, Contents
 
 Make = Callable[..., Observation]
 GRACE_S = 0.1
@@ -48,8 +50,11 @@ class Books:
     """What the counters were given."""
     executed: list[str] = field(default_factory=list)
     arrived: int = 0
-    """Beyond those that were booked."""
+    """Beyond those that were booked: they have a place among those in flight."""
+    vanished: int = 0
+    """Beyond these: nobody has them."""
     held: int = 0
+    hedges: int = 0
     spoil_trace: Callable[[bytes], bytes] = bytes
     """What became of the proxy's trace on its disk."""
 
@@ -65,9 +70,10 @@ class Books:
         for observation in self.booked:
             ledger.arrive()
             ledger.book(observation)
-        for _ in range(self.arrived):
+        for _ in range(self.arrived + self.vanished):
             ledger.arrive()
-        gauges = Gauges(trace_written=len(self.proxy), held_bytes=self.held)
+        members = {("default", "up:1"): MemberCounts(True, False, 0, {}, 0, 0, hedges=self.hedges)}
+        gauges = Gauges(members=members, trace_written=len(self.proxy), held_bytes=self.held, in_flight=self.arrived)
         (folder / "metrics.txt").write_bytes(generate_latest(Snapshot(ledger, gauges)))
         (folder / "upstream.jsonl").write_text("".join(json.dumps({"request_id": n}) + "\n" for n in self.executed))
         return read_evidence(folder, [folder], [folder / "metrics.txt"], folder / "upstream.jsonl")
@@ -121,6 +127,12 @@ def test_sound_books_balance_and_every_invariant_is_looked_at(books: Books, tmp_
         "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11",
     }  # fmt: skip
     assert all(finding.checked for finding in findings)
+
+
+def test_requests_that_were_hedged_may_be_computed_twice(books: Books, tmp_path: Path) -> None:
+    books.hedges = 3  # one of them was cancelled before it was computed
+    books.executed += books.executed[:2]
+    assert broken(audit(books.written(tmp_path), GRACE_S)) == set()
 
 
 # Each plants one bug into sound books. The key says which, and which invariants it breaks.
@@ -208,6 +220,34 @@ def _(books: Books) -> None:
     )
 
 
+def wait_in_vain(books: Books, status: Status, waited_s: float) -> None:
+    """Have a client give up after so long, of a second that it gave, though the proxy answered after 10 ms."""
+    place = of(books.client, Outcome.OK)
+    books.client[place] = books.client[place]._replace(
+        outcome=decide_at_client(status, late=False), status=status, predicted=-1, latency_s=waited_s, budget_s=1.0
+    )
+    for rows in (books.proxy, books.booked):
+        rows[place] = rows[place]._replace(budget_s=1.0)
+
+
+@bug("an answer is lost, and its client waits for it until its deadline", "I4")
+def _(books: Books) -> None:
+    wait_in_vain(books, Status.DEADLINE_EXCEEDED, 1.0)
+
+
+@bug("an answer is lost, and its client gives up after a while", "I4")
+def _(books: Books) -> None:
+    wait_in_vain(books, Status.CANCELLED, 0.2)
+
+
+@bug("a request is refused that nobody booked", "I3")
+def _(books: Books) -> None:
+    place = of(books.client, Outcome.UPSTREAM_ERROR)
+    books.client[place] = books.client[place]._replace(
+        outcome=Outcome.REJECTED_INVALID, status=Status.INVALID_ARGUMENT, request_id="another"
+    )
+
+
 @bug("a client that was shed is told something else", "I3")
 def _(books: Books) -> None:
     place = of(books.client, Outcome.SHED_QUEUE_FULL)
@@ -217,6 +257,11 @@ def _(books: Books) -> None:
 @bug("a slot leaks: a request never ends", "I10")
 def _(books: Books) -> None:
     books.arrived += 1
+
+
+@bug("an arrival is counted, and nobody has it", "I1")
+def _(books: Books) -> None:
+    books.vanished += 1
 
 
 @bug("bytes stay held", "I10")
@@ -273,6 +318,18 @@ def _(books: Books) -> None:
     books.executed.append(books.executed[0])
 
 
+@bug("more requests are computed twice than were hedged", "I5")
+def _(books: Books) -> None:
+    books.hedges = 2
+    books.executed += books.executed[:3]
+
+
+@bug("a request that was hedged is computed a third time", "I5")
+def _(books: Books) -> None:
+    books.hedges = 2
+    books.executed += [books.executed[0]] * 2
+
+
 @bug("something is computed that nobody asked for", "I5")
 def _(books: Books) -> None:
     books.executed.append("nobody's")
@@ -281,6 +338,11 @@ def _(books: Books) -> None:
 @bug("a request that was refused is computed all the same", "I5")
 def _(books: Books) -> None:
     books.executed.append(books.proxy[of(books.proxy, Outcome.SHED_QUEUE_FULL)].request_id)
+
+
+@bug("a request that came to a proxy which stops is refused, and computed all the same", "I5")
+def _(books: Books) -> None:
+    drained(books, after_s=0.0001)
 
 
 @bug("an answer is given that was not computed", "I5")
@@ -322,6 +384,35 @@ def test_what_is_known_of_the_clocks_is_said(books: Books, tmp_path: Path) -> No
     assert (clocks.broken, clocks.note) == (0, "they drift by 38.0 ms")
 
 
+def test_replicas_may_have_clocks_of_their_own_and_each_only_one(books: Books, tmp_path: Path) -> None:
+    whole = books.written(tmp_path)
+    (trace,) = whole.proxy
+    half, rest = trace.records[::2].copy(), trace.records[1::2].copy()
+    rest["arrival_unix_s"] += 7.0
+    replicas = (replace(trace, records=half), replace(trace, records=rest))
+
+    def clocks(proxies: tuple[Contents, ...]) -> Finding:
+        found = audit(Evidence(whole.client, proxies), GRACE_S)
+        return next(one for one in found if "clocks" in one.promise)
+
+    assert clocks(replicas).broken == 0
+    assert clocks(replicas).note.endswith("ahead by 2989.0 to 3001.0 ms, so much of the first of 2 pairs of clocks")
+    answered = np.flatnonzero(rest["status"] == Status.OK)
+    rest["arrival_unix_s"][answered[:3]] += 7.0
+    assert clocks(replicas).broken == 3
+
+
+def test_a_single_request_whose_time_is_impossible_is_named_and_stops_nothing(books: Books, tmp_path: Path) -> None:
+    place = of(books.client, Outcome.OK)
+    name = books.client[place].request_id
+    books.client = [books.client[place]._replace(latency_s=-1.0)]
+    books.proxy = books.booked = [one for one in books.proxy if one.request_id == name]
+    books.executed = [name]
+    findings = audit(books.written(tmp_path), GRACE_S)
+    assert broken(findings) == {"I11"}
+    assert next(one for one in findings if "clocks" in one.promise).note == ""
+
+
 def test_what_was_not_given_is_not_checked_and_says_so(books: Books, tmp_path: Path) -> None:
     whole = books.written(tmp_path)
     findings = audit(Evidence(whole.client, whole.proxy), GRACE_S)
@@ -360,6 +451,59 @@ def test_the_command_prints_every_invariant_and_exits_by_what_it_found(
     assert told.splitlines()[-1] == "the books do not balance: 1 of 14 invariants are broken (I5)"
     assert "1 were computed that no row of the proxy knows" in told
     assert "nobody's" in told
+
+
+def drained(books: Books, after_s: float) -> None:
+    """Have a request that was computed end so long after it came, because the proxy stops."""
+    place = of(books.proxy, Outcome.UPSTREAM_ERROR)
+    for rows in (books.client, books.proxy, books.booked):
+        rows[place] = rows[place]._replace(outcome=Outcome.DRAINING, status=Status.UNAVAILABLE, latency_s=after_s)
+    books.executed.append(books.proxy[place].request_id)
+
+
+def test_a_call_that_the_end_of_a_drain_found_at_the_upstream_may_have_been_computed(
+    books: Books, tmp_path: Path
+) -> None:
+    drained(books, after_s=0.2)  # a proxy that stops waits at least for so long
+    findings = audit(books.written(tmp_path), GRACE_S)
+    assert [finding for finding in findings if finding.broken] == []
+
+
+@pytest.mark.parametrize(("status", "waited_s"), [(Status.DEADLINE_EXCEEDED, 0.1), (Status.CANCELLED, 0.1)])
+def test_a_client_that_gives_up_while_its_answer_is_on_its_way_is_no_breach(
+    books: Books, tmp_path: Path, status: Status, waited_s: float
+) -> None:
+    wait_in_vain(books, status, waited_s)
+    findings = audit(books.written(tmp_path), GRACE_S)
+    assert broken(findings) == set()
+    assert "1 answered while the client gave up" in next(one.note for one in findings if one.code == "I3")
+
+
+def test_executions_without_an_id_are_not_taken_for_one_another(books: Books, tmp_path: Path) -> None:
+    books.executed += ["", ""]
+    (finding,) = (one for one in audit(books.written(tmp_path), GRACE_S) if one.code == "I5")
+    assert [breach.what for breach in finding.breaches] == ["were computed that no row of the proxy knows"]
+
+
+def test_what_a_killed_upstream_left_half_written_is_no_execution(books: Books, tmp_path: Path) -> None:
+    whole = books.written(tmp_path)
+    with (tmp_path / "upstream.jsonl").open("a") as file:
+        file.write('{"request_id": "half')
+    again = read_evidence(tmp_path, [tmp_path], [tmp_path / "metrics.txt"], tmp_path / "upstream.jsonl")
+    assert again.executed == whole.executed
+    assert again.unlogged == 0
+
+
+def test_what_the_upstream_says_it_could_not_log_is_held_against_nobody(books: Books, tmp_path: Path) -> None:
+    lost = books.executed.pop(books.executed.index(books.proxy[of(books.proxy, Outcome.OK)].request_id))
+    books.written(tmp_path)
+    with (tmp_path / "upstream.jsonl").open("a") as file:
+        file.write('{"missing": 1}\n')
+    evidence = read_evidence(tmp_path, [tmp_path], [tmp_path / "metrics.txt"], tmp_path / "upstream.jsonl")
+    (finding,) = (finding for finding in audit(evidence, GRACE_S) if finding.code == "I5")
+    assert lost not in (evidence.executed or ())
+    assert (finding.broken, evidence.unlogged) == (0, 1)
+    assert "1 are missing in the upstream's log" in finding.note
 
 
 @pytest.mark.parametrize(

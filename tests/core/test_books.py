@@ -64,6 +64,10 @@ UNEXPLAINED: dict[str, tuple[dict[str, object], dict[str, object] | None]] = {
         {"outcome": Outcome.SHED_QUEUE_FULL, "status": Status.RESOURCE_EXHAUSTED, "predicted": -1},
     ),
     "1 requests were answered without a row at the proxy": ({}, None),
+    "1 requests were refused without a row at the proxy": (
+        {"outcome": Outcome.REJECTED_INVALID, "status": Status.INVALID_ARGUMENT, "predicted": -1},
+        None,
+    ),
     "1 answers reached the client that the proxy did not book as given": (
         {},
         {"outcome": Outcome.OK_LATE_DISCARDED, "status": Status.DEADLINE_EXCEEDED},

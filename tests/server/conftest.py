@@ -35,7 +35,7 @@ class Client:
         self.app = app
         self._methods = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods_by_name
 
-    async def call(self, method: str, request: Message | bytes, timeout: float | None = 10.0, **options: Any) -> Any:
+    async def call(self, method: str, request: Message | bytes, timeout: float | None = 60.0, **options: Any) -> Any:
         """The answer's message; the request may be any bytes."""
         body = request if isinstance(request, bytes) else request.SerializeToString()
         calls: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self.channel.unary_unary(f"/{SERVICE}/{method}")
@@ -71,7 +71,7 @@ class Gate(nn.Module):
         first = images[:, 0, 0, 0].to(torch.float32)
         self.batches.append([int(value) for value in first])
         self.entered.release()
-        assert self._permits.acquire(timeout=20)
+        assert self._permits.acquire(timeout=60)
         if self.failures:
             raise self.failures.pop(0)
         return first[:, None].repeat(1, 10)

@@ -34,7 +34,7 @@ class Scripted:
 
     async def call(self) -> tuple[str, str]:
         try:
-            await self.channel.unary_unary("/test.Border/Call")(b"", timeout=5)
+            await self.channel.unary_unary("/test.Border/Call")(b"", timeout=60)
         except grpc.aio.AioRpcError as error:
             return error.code().name, error.details() or ""
         return "OK", ""

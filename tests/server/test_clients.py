@@ -59,7 +59,7 @@ async def test_tritonclient_drives_the_server(
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", SCRIPT, client.app.address, stdout=asyncio.subprocess.PIPE
         )
-        output, _ = await asyncio.wait_for(process.communicate(), 60)
+        output, _ = await asyncio.wait_for(process.communicate(), 300)
         assert process.returncode == 0
     seen = json.loads(output)
     assert seen["up"] == [True, True, True]

@@ -247,7 +247,7 @@ async def test_stopping_finishes_what_is_in_flight_and_refuses_what_comes(
 ) -> None:
     async with serve([gated]) as client:
         running = asyncio.create_task(client.infer(request_for(gated)))
-        assert await asyncio.to_thread(gate.entered.acquire, timeout=10)
+        assert await asyncio.to_thread(gate.entered.acquire, timeout=60)
         stopping = asyncio.create_task(client.app.stop(20.0))
         while (await client.call("ServerReady", pb.ServerReadyRequest())).ready:
             await asyncio.sleep(0.002)
@@ -268,7 +268,7 @@ async def test_stopping_does_not_wait_for_a_model_that_hangs(
 ) -> None:
     async with serve([gated]) as client:
         running = asyncio.create_task(client.infer(request_for(gated)))
-        assert await asyncio.to_thread(gate.entered.acquire, timeout=10)
+        assert await asyncio.to_thread(gate.entered.acquire, timeout=60)
         assert await client.app.stop(0.05) is False
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await running
