@@ -10,6 +10,7 @@ from tailgate.slo.promql import CANARY_Z, PAGE_Z, TICKET_Z
 from tailgate.slo.rules import NUMBER, PERCENT, Alert, Group
 from tailgate.slo.spans import Spans, promql
 
+SHED = "shed_queue_full|shed_predicted_late|expired_in_queue"
 LATE = "ok_late|ok_late_discarded|default_answered|expired_on_arrival|deadline_in_flight"
 CANARY_LEAST = 30
 """Requests of a canary in a slice, below which nothing is said about it."""
@@ -38,6 +39,20 @@ def _quality(spans: Spans) -> tuple[Alert, ...]:
     six, three_days = spans.quarter_day.name, spans.three_days.name
 
     page_window = "model:tailgate_page_window:bool"
+    before = f"max_over_time({page_window}[{spans.windows(4).name}] offset {spans.window.range}) == 1"
+    how = "Two windows that share no request, out of five"
+    if spans.stretch != spans.window:
+        before = (
+            "(\n"
+            "  model:tailgate_page_stretch:bool == 1\n"
+            f"  and model:tailgate_bad_window:bool offset {spans.stretch.range} == 1\n"
+            f"  or {before}\n"
+            ")"
+        )
+        how = (
+            f"A window that opens a ticket, and by itself the {spans.stretch.name} after it; or, where requests are\n"
+            "few, or it comes and goes, two windows that share no request, out of five"
+        )
 
     def now(span: str) -> str:
         return f"(model:tailgate_tca:ratio_rate{span} or model:tailgate_in_time:ratio_rate{span})"
@@ -47,15 +62,12 @@ def _quality(spans: Spans) -> tuple[Alert, ...]:
         Alert(
             "TailgateBadWindow",
             "page",
-            f"model:tailgate_tca_page_upper:ratio_rate{window}\n"
-            f"and {page_window} == 1\n"
-            f"and max_over_time({page_window}[{spans.windows(4).name}] offset {spans.window.range}) == 1",
+            f"model:tailgate_tca_page_upper:ratio_rate{window}\nand {page_window} == 1\nand {before}",
             summary=bad,
-            description=f"At most {PERCENT} of requests are answered right and in time, and an earlier window within "
-            f"{five} was as bad.",
+            description=f"At most {PERCENT} of requests are answered right and in time, and it was as bad before, "
+            f"within {five}.",
             keep=spans.windows(6).name,
-            note="It ends after the ticket of the same windows, which it inhibits.\n"
-            f"Two windows that share no request, out of five, each sure at z = {PAGE_Z}.",
+            note=f"It ends after the ticket of the same windows, which it inhibits.\n{how}. Sure at z = {PAGE_Z}.",
         ),
         Alert(
             "TailgateBadWindow",
@@ -212,7 +224,7 @@ def _sight(spans: Spans, config: SloConfig) -> tuple[Alert, ...]:
 def _causes(spans: Spans, job: str) -> tuple[Alert, ...]:
     five, hour = spans.five, spans.hour
     tried = f"model_outcome:tailgate_requests:rate{hour.name}"
-    shed = f'model_outcome:tailgate_requests:rate{five.name}{{outcome="shed_queue_full"}}'
+    shed = f'model_outcome:tailgate_requests:rate{five.name}{{outcome=~"{SHED}"}}'
     return (
         Alert(
             "TailgateUpstreamDown",
@@ -231,12 +243,20 @@ def _causes(spans: Spans, job: str) -> tuple[Alert, ...]:
             pending=spans.windows(2).name,
         ),
         Alert(
+            "TailgateReloadFailed",
+            "ticket",
+            f'tailgate_config_reload_success{{job="{job}"}} == 0',
+            summary="{{ $labels.instance }} could not use its new configuration",
+            description="It goes on with the old one, and would not start with the new one.",
+            pending=spans.windows(2).name,
+        ),
+        Alert(
             "TailgateShedding",
             "ticket",
             f"sum without (outcome) ({shed}) / (model:tailgate_requests:rate{five.name} > 0) > {SHED_SHARE}\n"
             f"and sum without (outcome) ({shed}) * {five.seconds:g} > {SHED_LEAST}",
-            summary="{{ $labels.model }}: requests are refused for want of room",
-            description=f"{PERCENT} of requests were refused over {five.name}: as many as allowed were in flight.",
+            summary="{{ $labels.model }}: requests are refused for want of room or time",
+            description=f"{PERCENT} of requests were refused over {five.name}: there was no room or time for them.",
             pending=spans.windows(2).name,
             keep=five.name,
         ),

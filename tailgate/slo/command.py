@@ -15,7 +15,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action",
         choices=("generate", "check"),
-        help="generate: write the files. check: write nothing, exit with 1 where they are stale",
+        help="generate: write the files, and the interval into the folder's prometheus.yml where there is one. "
+        "check: write nothing, exit with 1 where something is stale",
     )
     parser.add_argument("--slo", type=Path, default=Path("prometheus/slo.toml"), help="the objectives")
     parser.add_argument(
@@ -27,9 +28,15 @@ def run(options: argparse.Namespace) -> int:
     """Write or compare the files."""
     from tailgate.slo.config import SloConfig
     from tailgate.slo.generate import generate
+    from tailgate.slo.scraping import with_interval
+    from tailgate.slo.spans import promql
 
-    files = {options.out / path: text for path, text in generate(read_config(SloConfig, options.slo, {})).items()}
+    config = read_config(SloConfig, options.slo, {})
+    files = {options.out / path: text for path, text in generate(config).items()}
+    scraping = options.out / "prometheus.yml"
     try:
+        if scraping.is_file():
+            files[scraping] = with_interval(scraping.read_text("utf-8"), promql(config.scrape_interval))
         left_over = sorted(_generated(options.out) - files.keys())
         stale = sorted(path for path, text in files.items() if not path.is_file() or path.read_text("utf-8") != text)
         if options.action == "check":

@@ -8,9 +8,7 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 
 from tailgate.config import Config, DurationField
-
-LEAST_SCRAPES = 4
-"""Scrapes in a window: with fewer, a single missed one leaves too little of the window to judge."""
+from tailgate.slo.spans import LEAST_SCRAPES
 
 _DAY_S = 86_400.0
 _JOB = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
@@ -54,7 +52,7 @@ class SloConfig(Config):
 
     Attributes:
         objective: The models.
-        scrape_interval: Seconds between Prometheus's scrapes of the proxies.
+        scrape_interval: Seconds between Prometheus's scrapes of the proxies, and between looks at the windows.
         window: The shortest stretch that is judged. All longer ones are multiples of it.
         period_days: Over which the objective is promised.
         good_windows: Share of windows that shall hold their floor (for OpenSLO).
@@ -64,7 +62,7 @@ class SloConfig(Config):
     """
 
     objective: Annotated[list[ObjectiveConfig], Field(min_length=1)]
-    scrape_interval: DurationField = 15.0
+    scrape_interval: DurationField = 5.0
     window: DurationField = Field(default="1m", validate_default=True)  # read as from a file
     period_days: Annotated[int, Field(ge=1, le=365)] = 28
     good_windows: Annotated[float, Field(gt=0, lt=1)] = 0.999

@@ -79,6 +79,7 @@ def _window(spans: Spans) -> tuple[Recording, ...]:
         ),
         *_shares("model", span),
         *_bounds(span, noted=True),
+        *(_stretch(spans.stretch) if spans.stretch != span else ()),
         Recording(
             f"model:tailgate_tca_page_upper:ratio_rate{span.name}",
             _upper(span, PAGE_Z),
@@ -92,6 +93,21 @@ def _window(spans: Spans) -> tuple[Recording, ...]:
         Recording(
             "model:tailgate_page_window:bool",
             f"model:tailgate_tca_page_upper:ratio_rate{span.name} < bool model:tailgate_window_floor:ratio",
+        ),
+    )
+
+
+def _stretch(span: Span) -> tuple[Recording, ...]:
+    upper = f"model:tailgate_tca_page_upper:ratio_rate{span.name}"
+    return (
+        *(Recording(f"model:tailgate_{count.name}:rate{span.name}", count.rate("model", span)) for count in COUNTS),
+        *_shares("model", span),
+        *_volumes(span),
+        Recording(upper, _upper(span, PAGE_Z)),
+        Recording(
+            "model:tailgate_page_stretch:bool",
+            f"{upper} < bool model:tailgate_window_floor:ratio",
+            "The same of so short a stretch: after a bad window it shows soon that it goes on.",
         ),
     )
 
@@ -133,7 +149,7 @@ def _upper(span: Span, z: float) -> str:
     )
 
 
-def _bounds(span: Span, *, noted: bool = False) -> tuple[Recording, ...]:
+def _volumes(span: Span, *, noted: bool = False) -> tuple[Recording, ...]:
     return (
         Recording(_n(span), f"model:tailgate_requests:rate{span.name} * {span.seconds:g} > 0"),
         Recording(
@@ -144,6 +160,12 @@ def _bounds(span: Span, *, noted: bool = False) -> tuple[Recording, ...]:
             if noted
             else "",
         ),
+    )
+
+
+def _bounds(span: Span, *, noted: bool = False) -> tuple[Recording, ...]:
+    return (
+        *_volumes(span, noted=noted),
         Recording(
             f"model:tailgate_tca_upper:ratio_rate{span.name}",
             _upper(span, TICKET_Z),

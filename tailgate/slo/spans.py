@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+LEAST_SCRAPES = 4
+"""Scrapes in whatever is judged by itself: with fewer, a single missed one leaves too little to judge."""
 
 _UNITS_MS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
 
@@ -39,8 +43,8 @@ class Span:
     def range(self) -> str:
         """The range to give to `rate`, so that the samples in it span the whole stretch.
 
-        A range of one minute holds four samples 15 s apart, which span 45 s: worst windows then come out too bad and
-        counts too high. One interval more makes it exact.
+        A range of one minute holds twelve samples 5 s apart, which span 55 s, or four 15 s apart, which span 45 s:
+        worst windows then come out too bad and counts too high. One interval more makes it exact.
         """
         return promql(self.seconds + self.scrape_s)
 
@@ -65,6 +69,15 @@ class Spans:
     def window(self) -> Span:
         """What is judged."""
         return self.windows(1)
+
+    @property
+    def stretch(self) -> Span:
+        """What shows that it goes on: a third of a window, or as long as `LEAST_SCRAPES` take.
+
+        At 15 s to a scrape and a window of a minute that is the window.
+        """
+        scrapes = max(LEAST_SCRAPES, math.ceil(self.window_s / 3 / self.scrape_s - 1e-9))
+        return Span(min(scrapes * self.scrape_s, self.window_s), self.scrape_s)
 
     @property
     def five(self) -> Span:

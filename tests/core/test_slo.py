@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -36,11 +36,11 @@ def written(tmp_path: Path, text: str) -> Path:
     ("text", "sentence"),
     [
         ("", "objective is missing"),
-        (ONE.replace("0.8", "0.95"), "objective.0.floor is 0.95: expected at most the objective, 0.9"),
-        (ONE.replace("0.9", "1.0"), "objective.0.objective is 1.0: input should be less than 1"),
-        (ONE.replace('"50ms"', "50"), "objective.0.deadline is 50: expected a duration with its unit"),
+        (ONE.replace("0.8", "0.95"), "objective.#1.floor is 0.95: expected at most the objective, 0.9"),
+        (ONE.replace("0.9", "1.0"), "objective.#1.objective is 1.0: input should be less than 1"),
+        (ONE.replace('"50ms"', "50"), "objective.#1.deadline is 50: expected a duration with its unit"),
         (ONE + ONE, "the model 'm' stands there twice"),
-        ('window = "30s"\n' + ONE, "window is '30s': expected at least 4 times the scrape_interval, 15 s"),
+        ('window = "15s"\n' + ONE, "window is '15s': expected at least 4 times the scrape_interval, 5 s"),
         ('scrape_interval = "30s"\n' + ONE, "window is '1m': expected at least 4 times the scrape_interval, 30 s"),
         ('window = "10m"\n' + ONE, "window is '10m': expected at most 5m"),
         ('labels_due = "1.5us"\n' + ONE, "labels_due is '1.5us': expected whole milliseconds"),
@@ -67,6 +67,19 @@ def test_a_range_is_one_scrape_longer_than_what_it_is_to_span() -> None:
     assert (Span(60.0, 15.0).name, Span(60.0, 15.0).range) == ("1m", "75s")
     spans = Spans(4.0, 1.0)
     assert [s.name for s in (spans.window, spans.five, spans.hour, spans.day)] == ["4s", "20s", "4m", "96m"]
+
+
+@given(st.integers(4, 300), st.integers(1, 75))
+def test_a_stretch_holds_four_scrapes_and_a_third_of_its_window_and_is_never_longer(window: int, scrape: int) -> None:
+    assume(window >= 4 * scrape)
+    stretch = Spans(window, scrape).stretch.seconds
+    assert stretch == window or stretch % scrape == 0
+    assert max(4 * scrape, window / 3) <= stretch <= window
+    assert stretch == window or stretch - scrape < max(4 * scrape, window / 3)
+
+
+def test_a_minute_scraped_every_five_seconds_is_confirmed_by_twenty_and_every_fifteen_by_another_minute() -> None:
+    assert [Spans(60.0, scrape).stretch.name for scrape in (2.0, 5.0, 15.0)] == ["20s", "20s", "1m"]
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1), st.sampled_from([1.96, 3.29, 3.9]))
@@ -161,6 +174,24 @@ def test_what_is_generated_is_fresh_until_something_changes(tmp_path: Path, caps
     capsys.readouterr()
     assert COMMAND.run(options("check", slo, out)) == 1
     assert capsys.readouterr().out.splitlines()[0] == f"{alerts} is stale"
+
+
+def test_the_interval_in_the_folders_prometheus_yml_follows_slo_toml(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slo, out = written(tmp_path, 'scrape_interval = "3s"\n' + ONE), tmp_path / "out"
+    out.mkdir()
+    scraping = out / "prometheus.yml"
+    text = "# mine\nglobal:\n  scrape_interval: {0}  # how often\n\n  evaluation_interval: {0}\nscrape_configs:\n"
+    text += "  - job_name: other\n    scrape_interval: 30s\n"
+    scraping.write_text(text.format("15s"))
+    COMMAND.run(options("generate", slo, out))
+    assert scraping.read_text() == text.format("3s")
+    assert COMMAND.run(options("check", slo, out)) == 0
+    scraping.write_text(text.format("15s"))
+    capsys.readouterr()
+    assert COMMAND.run(options("check", slo, out)) == 1
+    assert capsys.readouterr().out.splitlines()[0] == f"{scraping} is stale"
 
 
 def test_files_of_a_model_that_is_gone_are_removed_and_others_are_left(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ _FILES = (
     sight.no_traffic,
     sight.target_down,
     causes.upstream_down,
+    causes.reload_failed,
     causes.shedding,
     causes.deadline,
     calm.healthy,

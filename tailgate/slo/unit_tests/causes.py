@@ -35,14 +35,40 @@ def upstream_down(bench: Bench) -> TestFile:
     )
 
 
+def reload_failed(bench: Bench) -> TestFile:
+    """`TailgateReloadFailed`."""
+    name, job = "TailgateReloadFailed", bench.config.job
+
+    def reloaded(instance: str, *phases: tuple[float, float]) -> dict[str, str]:
+        key = f'tailgate_config_reload_success{{instance="{instance}",job="{job}"}}'
+        return {key: level(bench.clock, phases)}
+
+    one = Firing(bench.find(name, "ticket"), {"job": job, "instance": "a"}, 0.0)
+    return TestFile(
+        name,
+        "A configuration could not be used.",
+        (
+            Scenario(
+                "a bad file is a ticket until a good one has been read; one that is mended at once is none",
+                {
+                    **reloaded("a", (5, 1.0), (10, 0.0), (10, 1.0)),
+                    **reloaded("b", (5, 1.0), (1, 0.0), (19, 1.0)),
+                },
+                (Check(name, 4), Check(name, 6), Check(name, 10, (one,)), Check(name, 20)),
+            ),
+        ),
+    )
+
+
 def shedding(bench: Bench) -> TestFile:
     """`TailgateShedding`."""
     name = "TailgateShedding"
-    shed = Phase(12, in_time=0.9, otherwise={"shed_queue_full": 0.05})
+    refused = {"shed_queue_full": 0.02, "shed_predicted_late": 0.02, "expired_in_queue": 0.01}
+    shed = Phase(12, in_time=0.9, otherwise=refused)
     few = Phase(12, in_time=0.99, otherwise={"shed_queue_full": 0.005})
     return TestFile(
         name,
-        "Requests are refused for want of room.",
+        "Requests are refused for want of room, or of time.",
         (
             Scenario(
                 "one request in twenty refused is a ticket, one in two hundred is not",

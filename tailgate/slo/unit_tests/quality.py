@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from tailgate.slo.bounds import wilson_upper
 from tailgate.slo.promql import PAGE_Z, TICKET_Z
 from tailgate.slo.unit_tests.bench import FLOOR, OBJECTIVE, Bench
-from tailgate.slo.unit_tests.shapes import Check, Firing, Scenario, TestFile
+from tailgate.slo.unit_tests.shapes import Check, Firing, Scenario, TestFile, Value
 from tailgate.slo.unit_tests.traffic import Phase, objectives, traffic
 
 
@@ -28,6 +30,7 @@ def bad_window(bench: Bench) -> TestFile:
         return objectives(bench.clock, windows, OBJECTIVE, FLOOR, "digits") | traffic(bench.clock, phases)
 
     slight = Phase(4, in_time=0.88, rate=2.0)
+    soon = _soon(bench) if bench.spans.stretch != bench.spans.window else ()
     return TestFile(
         name,
         "A window surely under its floor.",
@@ -61,6 +64,42 @@ def bad_window(bench: Bench) -> TestFile:
                 series(Phase(4, rate=2.0), Phase(4, rate=2.0, in_time=0.8), slight),
                 tuple(Check(name, at) for at in (5, 6, 7, 8, 9, 11)),
             ),
+            *soon,
+        ),
+    )
+
+
+def _soon(bench: Bench) -> tuple[Scenario, ...]:
+    """A page that does not wait for a second window, where scrapes are close enough together to tell."""
+    name, clock = "TailgateBadWindow", bench.clock
+
+    def after(least_s: float) -> float:
+        return math.ceil(least_s / clock.step_s - 1e-9) * clock.step_s / clock.window_s
+
+    def firing(severity: str, at: float, *, count: int) -> Value:
+        alert = f'ALERTS{{alertname="{name}",severity="{severity}",alertstate="firing"}}'
+        return Value(f"count({alert})", at, (({}, count),) if count else ())
+
+    ticket = 4 + after(clock.window_s / 3 + 2 * clock.step_s)  # a third of it bad, a window is surely under its floor
+    page = ticket + after(bench.spans.stretch.seconds + clock.step_s)
+    return (
+        Scenario(
+            "half of the answers late is a ticket first, and a page once what came after that ticket is as bad",
+            {**objectives(clock, 9, OBJECTIVE, FLOOR, "digits"), **traffic(clock, [Phase(4), Phase(5, in_time=0.5)])},
+            values=(
+                firing("ticket", ticket, count=1),
+                firing("page", ticket, count=0),
+                firing("page", page, count=1),
+            ),
+        ),
+        Scenario(
+            "a sixth of a window in which nothing is in time wakes nobody, whatever comes after it",
+            {
+                **objectives(clock, 9, OBJECTIVE, FLOOR, "digits"),
+                **traffic(clock, [Phase(4), Phase(1 / 6, in_time=0.0), Phase(5)]),
+            },
+            # A page that had come at any time would still fire: it goes on for six windows.
+            values=(firing("page", 9, count=0),),
         ),
     )
 
