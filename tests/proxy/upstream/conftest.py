@@ -18,7 +18,7 @@ import pytest
 from tailgate.config import Address
 from tailgate.http2.grpc_messages import frame_message
 from tailgate_proxy.held import Held
-from tailgate_proxy.upstream import Upstream
+from tailgate_proxy.upstreams.upstream import Upstream
 from tailgate_proxy.wire.link import Desk
 
 REFUSED = h2.errors.ErrorCodes.REFUSED_STREAM

@@ -28,7 +28,7 @@ from tailgate_proxy.backoff import LEAST_S
 from tailgate_proxy.call import MOST_TRIES, Answer, CallFailed, Leg
 from tailgate_proxy.passage import REPLAYABLE_BYTES
 from tailgate_proxy.steps.forward import call_headers
-from tailgate_proxy.upstream import MAX_CONNECTIONS, Upstream
+from tailgate_proxy.upstreams.upstream import MAX_CONNECTIONS, Upstream
 from tailgate_proxy.wire.outbound import MOST_PINGS
 
 RunningProxy = Any  # defined in conftest.py, which tests do not import
@@ -57,7 +57,7 @@ async def failure(upstream: Upstream) -> CallFailed:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -244,11 +244,51 @@ async def test_calls_that_wait_for_a_place_are_served_in_order_and_none_goes_bey
     for waiter in waiters:
         upstream.begin(waiter)
     wanted = [waiter for waiter in waiters if waiter.wanted]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         answers = await asyncio.gather(*(waiter.done for waiter in wanted))
     assert begun == [waiter.name for waiter in wanted]
     assert [answer.body[5:] for answer in answers] == [b"%d" % name for name in begun]
     assert len(raw.peers) <= MAX_CONNECTIONS
+
+
+class Unfinished(Waiter):
+    """A call whose body does not end."""
+
+    def begun(self, leg: Leg, stream_id: int) -> None:
+        leg.send(stream_id, b"its beginning", end=False)
+
+
+def with_an_error(peer: Peer, stream_id: int) -> None:
+    peer.h2.send_headers(stream_id, [(":status", "200"), ("grpc-status", "8")], end_stream=True)
+    peer.flush()
+
+
+def without_a_status(peer: Peer, stream_id: int) -> None:
+    peer.h2.send_headers(stream_id, [(":status", "200"), ("content-type", "application/grpc")])
+    peer.h2.send_data(stream_id, b"", end_stream=True)
+    peer.flush()
+
+
+@pytest.mark.parametrize("answers", [lambda peer, stream_id: peer.answer(stream_id), with_an_error, without_a_status])
+async def test_a_call_that_is_answered_before_its_body_has_ended_leaves_its_place_to_others(
+    answers: Callable[[Peer, int], None], raw_upstream: StartRaw, pool: MakePool
+) -> None:
+    """Many servers reset such a stream; one that leaves that to its client takes no more of them than it says."""
+    raw = await raw_upstream(most_streams=1)
+    upstream = pool(raw.address)
+
+    async def comes(number: int) -> None:
+        await until(lambda: raw.peers and len(raw.peers[0].bodies) > number)
+
+    for number in range(MAX_CONNECTIONS + 1):
+        call = Unfinished(number, [])
+        upstream.begin(call)
+        await comes(number)
+        answers(raw.peers[0], 2 * number + 1)
+        await asyncio.wait([call.done])
+        call.done.exception()
+    assert await ask(upstream) == b"yes"
+    assert len(raw.peers) == 1
 
 
 async def test_a_connection_that_cannot_be_had_costs_nothing_where_there_is_one_already(
@@ -276,12 +316,35 @@ async def test_an_upstream_that_is_away_is_tried_seldom_and_found_when_it_is_bac
     await failure(upstream)  # from now on there is a pause of 100 ms
     assert "cannot be reached" in (await failure(upstream)).message
     await raw.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             with suppress(CallFailed):
                 assert await ask(upstream) == b"yes"
                 break
             await asyncio.sleep(0.01)
+
+
+async def test_whatever_goes_wrong_while_connecting_ends_those_who_wait_and_is_tried_again(
+    raw_upstream: StartRaw, pool: MakePool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw = await raw_upstream(lambda peer, stream_id: peer.answer(stream_id, b"here"))
+    upstream, loop = pool(raw.address), asyncio.get_running_loop()
+
+    async def broken(*_: object, **__: object) -> object:
+        raise MemoryError("no more")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "create_connection", broken)
+        failed = await failure(upstream)
+    assert failed.status is Status.UNAVAILABLE
+    assert "no more" in failed.message
+    assert "connecting to the upstream" in caplog.text  # with its traceback: nobody has foreseen it
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(CallFailed):
+                assert await ask(upstream) == b"here"
+                break
+            await asyncio.sleep(LEAST_S)
 
 
 @pytest.mark.parametrize("first", ["nothing", "HTTP/1.1", "GOAWAY"])
@@ -385,7 +448,7 @@ async def test_an_upstream_that_hangs_is_found_out_and_its_calls_end(
             await ask(upstream, b"hang")
         return caught.value
 
-    async with asyncio.timeout(10):  # two seconds, and whatever else this machine does; never the 30 of the call
+    async with asyncio.timeout(25):  # two seconds, and whatever else this machine does; never the 30 of the call
         found = await asyncio.gather(hung(), hung(), failure(mute))
     assert [one.status for one in found] == [Status.UNAVAILABLE] * 3
     assert await ask(upstream) == b"yes"  # over a new connection

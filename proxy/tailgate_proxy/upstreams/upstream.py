@@ -1,4 +1,4 @@
-"""The V2 server behind the proxy: calls over a few shared connections, and whether it is ready."""
+"""One V2 server behind the proxy: calls over a few shared connections, and the questions that are asked of it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import asyncio
 import logging
 import ssl
 from collections import deque
-from collections.abc import Callable
 from typing import Final
 
 from google.protobuf.message import DecodeError
 
 from tailgate.config import Address
 from tailgate.errors import Status
-from tailgate.http2.events import Field, Headers
+from tailgate.http2.events import Field
 from tailgate.http2.grpc_messages import PREFIX_BYTES, frame_message
 from tailgate.http2.limits import Limits
 from tailgate.pb import inference_pb2 as pb
+from tailgate.policy.attempts import Result
+from tailgate.policy.health import Probe
 from tailgate.protocol.names import SERVICE
 from tailgate_proxy.backoff import Backoff
-from tailgate_proxy.call import MOST_TRIES, Answer, Caller, CallFailed, Leg
+from tailgate_proxy.call import Answer, Caller, CallFailed
 from tailgate_proxy.held import Held
-from tailgate_proxy.steps.forward import call_headers
+from tailgate_proxy.upstreams.asked import Asked
 from tailgate_proxy.wire.link import Desk
 from tailgate_proxy.wire.outbound import Outbound
 
@@ -38,14 +39,31 @@ _log = logging.getLogger(__name__)
 
 
 class Upstream:
-    """One upstream. `ready` is its own latest word, or False since it stopped giving one."""
+    """One server."""
 
     def __init__(
-        self, address: Address, desk: Desk, held: Held, max_message_bytes: int, tls: ssl.SSLContext | None = None
+        self,
+        address: Address,
+        desk: Desk,
+        held: Held,
+        max_message_bytes: int,
+        tls: ssl.SSLContext | None = None,
+        *,
+        at: str | None = None,
     ) -> None:
-        """Connections are made when they are needed, with `tls` if there is one."""
+        """Connections are made when they are needed.
+
+        Args:
+            address: As the server calls itself.
+            desk: What all connections share.
+            held: The bound on what waits in the proxy.
+            max_message_bytes: The longest answer.
+            tls: What connections speak; None: no TLS.
+            at: Where it is, if not where its name says.
+        """
         self.address = address
-        self.ready = False
+        self._at = at or address.bare_host
+        self._name = str(address) if at is None else f"{address} at {at}"
         self._desk = desk
         self._held = held
         self._tls = tls
@@ -77,7 +95,7 @@ class Upstream:
         Raises:
             CallFailed: It did not end with OK.
         """
-        asked = _Asked(self.begin, path, frame_message(body), fields, timeout_s)
+        asked = Asked(self.begin, path, frame_message(body), fields, timeout_s)
         self.begin(asked)
         try:
             async with asyncio.timeout(timeout_s):
@@ -87,8 +105,8 @@ class Upstream:
         finally:
             asked.leave()
 
-    async def models(self) -> list[tuple[str, str]]:
-        """Names and versions of the models it lists; none where it keeps no list.
+    async def models(self) -> list[tuple[str, str]] | None:
+        """Names and versions of the models it lists; None where it keeps no list.
 
         Raises:
             CallFailed: It could not be asked.
@@ -99,24 +117,28 @@ class Upstream:
             listed = pb.RepositoryIndexResponse.FromString(answer.body[PREFIX_BYTES:]).models
         except CallFailed as failure:
             if failure.status is Status.UNIMPLEMENTED:
-                return []
+                return None
             raise
         except DecodeError as error:
             raise CallFailed(Status.INTERNAL, "its list of models is no RepositoryIndexResponse") from error
         return [(model.name, model.version) for model in listed]
 
-    async def probe(self) -> bool:
-        """Ask whether it is ready, and keep the answer in `ready`."""
+    async def probe(self) -> Probe:
+        """Ask whether it is ready."""
         request = pb.ServerReadyRequest().SerializeToString()
         try:
             answer = await self.call(f"/{SERVICE}/ServerReady".encode(), request, [], PROBE_TIMEOUT_S)
             ready = pb.ServerReadyResponse.FromString(answer.body[PREFIX_BYTES:]).ready
-        except (CallFailed, DecodeError):
-            ready = False
-        if ready != self.ready:
-            _log.info("upstream %s is %s", self.address, "ready" if ready else "not ready")
-        self.ready = ready
-        return ready
+        except CallFailed as failure:
+            return Probe.SILENT if failure.status is Status.DEADLINE_EXCEEDED else Probe.UNREACHABLE
+        except DecodeError:
+            return Probe.UNREACHABLE
+        return Probe.READY if ready else Probe.NOT_READY
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection on which calls can be begun, now or when others have ended."""
+        return bool(self._connections)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -149,7 +171,7 @@ class Upstream:
                 break
             connection.begin(self._queue.popleft())
         if self._queue and not self._add_connection() and (self._closed or not self._connections):
-            self._fail_queue(f"the upstream {self.address} cannot be reached")
+            self._fail_queue(f"the upstream {self._name} cannot be reached")
 
     def _add_connection(self) -> bool:
         """See to it that there will be another connection, if there may be one; returns whether it is on its way."""
@@ -167,12 +189,14 @@ class Upstream:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 connection = await self._open()
-        except (OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 — whatever it is, those who wait hear of it, and it is tried again
+            if not isinstance(error, OSError | TimeoutError | ValueError):  # the last: of a name that cannot be one
+                _log.exception("connecting to the upstream %s failed", self._name)
             self._connecting = None
             self._backoff.failed(self._desk.loop.time())
             reason = getattr(error, "strerror", None) or str(error) or f"no answer within {CONNECT_TIMEOUT_S:g} s"
             if not self._connections:  # else what waits has a place to wait for
-                self._fail_queue(f"the upstream {self.address} cannot be reached: {reason}")
+                self._fail_queue(f"the upstream {self._name} cannot be reached: {reason}")
         else:
             self._connecting = None
             self._backoff.succeeded()
@@ -182,7 +206,11 @@ class Upstream:
     async def _open(self) -> Outbound:
         """A connection whose upstream has said what it takes; with TLS 1.3 it may refuse even after the handshake."""
         _, connection = await self._desk.loop.create_connection(
-            self._outbound, self.address.bare_host, self.address.port, ssl=self._tls
+            self._outbound,
+            self._at,
+            self.address.port,
+            ssl=self._tls,
+            server_hostname=None if self._tls is None else self.address.bare_host,
         )
         try:
             await connection.settled()
@@ -220,58 +248,4 @@ class Upstream:
         queue, self._queue = self._queue, deque()
         for caller in queue:
             if caller.wanted:
-                caller.failed(CallFailed(Status.UNAVAILABLE, reason))
-
-
-class _Asked:
-    """A call of the proxy's own, or one that is passed on whole: a `Caller`."""
-
-    def __init__(
-        self, begin: Callable[[Caller], None], path: bytes, body: bytes, fields: list[Field], timeout_s: float
-    ) -> None:
-        self._begin = begin
-        self._loop = asyncio.get_running_loop()
-        self._until_s = self._loop.time() + timeout_s
-        self._path = path
-        self._body = body
-        self._fields = fields
-        self._leg: tuple[Leg, int] | None = None
-        self._tries = 1
-        self.answer: asyncio.Future[Answer] = self._loop.create_future()
-
-    @property
-    def wanted(self) -> bool:
-        return not self.answer.done()
-
-    def headers(self, authority: bytes, *, tls: bool) -> Headers:
-        return call_headers(self._path, authority, self._fields, self._until_s - self._loop.time(), tls=tls)
-
-    def begun(self, leg: Leg, stream_id: int) -> None:
-        self._leg = leg, stream_id
-        leg.send(stream_id, self._body, end=True)
-
-    def left(self, count: int) -> None:
-        pass
-
-    def answered(self, answer: Answer) -> None:
-        self._leg = None
-        if not self.answer.done():
-            self.answer.set_result(answer)
-
-    def failed(self, failure: CallFailed) -> None:
-        self._leg = None
-        if self.answer.done():
-            return
-        if failure.retryable and self._tries < MOST_TRIES:
-            self._tries += 1
-            self._begin(self)
-        else:
-            self.answer.set_exception(failure)
-
-    def leave(self) -> None:
-        """Nobody waits any more."""
-        if self._leg is not None:
-            leg, stream_id = self._leg
-            self._leg = None
-            leg.cancel(stream_id)
-        self.answer.cancel()
+                caller.failed(CallFailed(Status.UNAVAILABLE, reason, result=Result.UNREACHABLE))
