@@ -13,6 +13,10 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+# Only what starts a module is for others to call. Without this every function of ours is: each call of one by another
+# goes through a table, for the linker might be given another, and nothing can be put in its place.
+FLAGS = ["-fvisibility=hidden"]
+
 
 class CompiledBuild(BuildHookInterface[Any]):
     """Compiles into a folder of its own, from where the wheel takes what there is. The source tree stays as it is."""
@@ -64,6 +68,8 @@ def compile_modules(modules: list[str], *, roots: list[str], into: Path, scratch
         *("--follow-imports=silent", "--ignore-missing-imports"),
     )
     extensions = mypycify([*options, *modules], target_dir=str(scratch), group_name="tailgate", debug_level="0")
+    for extension in extensions:
+        extension.extra_compile_args += FLAGS
     command = Distribution({"ext_modules": extensions}).get_command_obj("build_ext")
     command.build_lib, command.build_temp = str(into), str(scratch)
     command.ensure_finalized()

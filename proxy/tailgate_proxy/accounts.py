@@ -13,12 +13,12 @@ from typing import Final
 from uuid import uuid4
 
 from tailgate import __version__
+from tailgate.gauges import DetectorState, Gauges, PastErrorCounts
 from tailgate.labels import Judged
 from tailgate.ledger import Ledger, latency_buckets_s
 from tailgate.monitor import Monitor
 from tailgate.observation import Observation
 from tailgate.protocol.answers import UNKNOWN_CLASS
-from tailgate.snapshot import DetectorState, Gauges, PastErrorCounts
 from tailgate.trace.files import TraceWriter
 from tailgate.trace.format import SUFFIX
 from tailgate.trace.recorder import Recorder
@@ -26,6 +26,7 @@ from tailgate_proxy.config import ProxyConfig
 from tailgate_proxy.feedback.desk import LabelDesk
 from tailgate_proxy.known_models import OTHER
 from tailgate_proxy.objectives import Objectives, role_of
+from tailgate_proxy.shadows.labels import CopyLabels
 
 COUNT_INTERVAL_S: Final = 1.0
 """How often labels and windows are looked at."""
@@ -40,6 +41,8 @@ class Accounts:
         ledger: The live counters.
         monitor: The windows and the detector.
         labels: Where labels meet their requests.
+        copies: The live counters of copies for other upstreams; they stand in no other book.
+        copy_labels: Where labels meet copies of their requests.
     """
 
     def __init__(self, config: ProxyConfig, slices: tuple[str, ...]) -> None:
@@ -69,6 +72,13 @@ class Accounts:
             max_predictions=config.max_predictions,
             max_labels=config.max_labels,
         )
+        self.copies = Ledger(self.ledger.bounds_s)
+        self.copy_labels = CopyLabels(
+            self.copies.judge,
+            wait_s=config.label_wait + config.label_settle,
+            most=config.max_predictions,
+            now_s=self.labels.now_s,
+        )
 
     def open_trace(self) -> None:
         """Begin the trace, if there is to be one.
@@ -87,6 +97,12 @@ class Accounts:
             if version and model != OTHER:  # what is shown to people begins with what there is
                 self.monitor.open(model, version, part)
 
+    def use(self, config: ProxyConfig) -> None:
+        """Go by another configuration from now on, in what may change."""
+        self._config = config
+        self._objectives.use(config)
+        self.monitor.renew_objectives()
+
     @property
     def sinks(self) -> list[Callable[[Observation], None]]:
         """What every observation is handed to. The trace comes first: a label for it may be there already."""
@@ -98,6 +114,7 @@ class Accounts:
         while True:
             await asyncio.sleep(COUNT_INTERVAL_S)
             self.labels.advance()
+            self.copy_labels.advance()
             for alarm in self.monitor.advance(time.time()):
                 _log.warning("time-critical accuracy has fallen: %s", alarm)
 
@@ -147,6 +164,7 @@ class Accounts:
         self.monitor.judge(observation, weight)
         if self._recorder is not None:
             self._recorder.record(judged)
+        self.copy_labels.given(judged.given)
 
 
 def _trace_path(folder: Path) -> Path:
@@ -163,5 +181,5 @@ def _trace_header(config: ProxyConfig) -> dict[str, object]:
         "clock": "latency_s: arrival at the proxy until the answer is handed to the client's stream, monotonic",
         "mode": config.mode.value,
         "deadline_s": config.deadline,
-        "upstream": str(config.upstream),
+        "upstream": ",".join(str(address) for pool in config.pools.values() for address in pool.addresses),
     }

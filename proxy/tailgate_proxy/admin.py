@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from prometheus_client.exposition import choose_encoder
 
 from tailgate.config import Address
@@ -21,6 +22,7 @@ async def start_admin(
     status: Callable[[], dict[str, Any]],
     *,
     extend: Callable[[web.Application], None],
+    middlewares: Sequence[Middleware] = (),
 ) -> tuple[web.AppRunner, int]:
     """Serve until the runner is cleaned up; returns it and the port.
 
@@ -30,6 +32,7 @@ async def start_admin(
         ready: Whether requests can be served now.
         status: The status document.
         extend: Adds what else is served there.
+        middlewares: Asked before any of it.
 
     Raises:
         ConfigError: The address cannot be bound.
@@ -50,7 +53,7 @@ async def start_admin(
     async def status_json(_request: web.Request) -> web.Response:
         return web.json_response(status())
 
-    application = web.Application()
+    application = web.Application(middlewares=middlewares)
     application.router.add_get("/metrics", metrics)
     application.router.add_get("/healthz", healthz)
     application.router.add_get("/readyz", readyz)

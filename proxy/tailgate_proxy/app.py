@@ -6,39 +6,39 @@ import asyncio
 import gc
 import logging
 import time
+from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 from aiohttp import web
 
 from tailgate.config import Address
 from tailgate.snapshot import Snapshot
+from tailgate_proxy.access.guard import build_guard
+from tailgate_proxy.access.http import guard_admin
 from tailgate_proxy.accounts import Accounts
 from tailgate_proxy.admin import start_admin
-from tailgate_proxy.call import CallFailed
+from tailgate_proxy.background import in_background
 from tailgate_proxy.config import ProxyConfig
-from tailgate_proxy.connection_limits import ConnectionLimits
+from tailgate_proxy.current import Current
 from tailgate_proxy.feedback.call import feedback_call
 from tailgate_proxy.feedback.http import add_feedback
 from tailgate_proxy.feedback.visiting import Siblings, Visiting
 from tailgate_proxy.front import Front
 from tailgate_proxy.gc_pauses import GcPauses
 from tailgate_proxy.held import Held
-from tailgate_proxy.known_models import OTHER, KnownModels
 from tailgate_proxy.live.feed import Feed
 from tailgate_proxy.live.page import add_live
 from tailgate_proxy.loop_lag import LoopLag
-from tailgate_proxy.pipeline import build_pipeline
-from tailgate_proxy.routes import build_routes
+from tailgate_proxy.reload.changes import with_fixed
+from tailgate_proxy.reload.reloader import Reloads
+from tailgate_proxy.rest.port import RestPort
 from tailgate_proxy.status import status_document
 from tailgate_proxy.steps.admit import Admit
-from tailgate_proxy.steps.observe import Observe
 from tailgate_proxy.timekeeper import Timekeeper
 from tailgate_proxy.tls.sides import Tls
-from tailgate_proxy.upstream import Upstream
+from tailgate_proxy.upstreams.pools import Pools
 from tailgate_proxy.wire.link import Desk
-
-PROBE_INTERVAL_S = 0.5
-"""How often the upstream is asked whether it is ready."""
 
 GARBAGE = 50_000
 """So many new objects may be alive before they are searched for circles that nothing else ends. The path of a call
@@ -51,7 +51,12 @@ _log = logging.getLogger(__name__)
 
 
 class Proxy:
-    """A proxy that has been started; `stop` ends it."""
+    """A proxy that has been started; `stop` ends it.
+
+    Attributes:
+        rest: Where it serves V2 over HTTP, as it really is; None: nowhere.
+        reloads: What became of other configurations.
+    """
 
     def __init__(self, config: ProxyConfig, *, reuse_port: bool = False, siblings: Siblings | None = None) -> None:
         """Put the parts together. Nothing is bound or written before `start`.
@@ -62,32 +67,43 @@ class Proxy:
             siblings: Those processes, to ask about labels whose request was not seen here; None: nobody is asked.
 
         Raises:
-            ConfigError: A certificate, or what belongs to it, cannot be used.
+            ConfigError: A certificate, or what belongs to it, or the file of tokens cannot be used.
         """
         self._reuse_port = reuse_port
         clock = asyncio.get_running_loop().time
         self._config = config
         self._clock = clock
-        self._known = KnownModels(config.models)
         self._admit = Admit(config.max_in_flight)
         loop = asyncio.get_running_loop()
         self._desk = Desk(loop)
         self._timekeeper = Timekeeper(loop)
         self._desk.between_reads = self._timekeeper.catch_up
         self._held = Held(config.max_held_mib << 20)
-        self._routes = build_routes(config)
+        self._guard = build_guard(config)
         self._tls = Tls(config)
-        self._upstream = Upstream(
-            config.upstream, self._desk, self._held, config.max_message_mib << 20, self._tls.upstream
+        self._pools = Pools(config, self._desk, self._held, self._tls.upstream, self._timekeeper.watch)
+        self._current = Current(
+            config,
+            pools=self._pools,
+            accounts=partial(Accounts, config),
+            admit=self._admit,
+            held=self._held,
+            watch=self._timekeeper.watch,
+            clock=clock,
+            refuse_stranger=None if self._guard is None else self._guard.refuse_stranger,
         )
-        self._lag = LoopLag(clock)
+        self._lag = LoopLag(clock, self._current.reserve)
+        self._desk.overdue_s = self._lag.blind_s
         self._gc_pauses = GcPauses()
-        self._accounts = Accounts(config, self._routes.slices)
+        self._accounts = self._current.accounts
         self._ledger = self._accounts.ledger
         self._visiting = Visiting(self._accounts.labels, siblings) if siblings is not None else None
         self._tasks: list[asyncio.Task[None]] = []
         self._front: Front | None = None
+        self._rest: RestPort | None = None
         self._admin: web.AppRunner | None = None
+        self.rest: Address | None = None
+        self.reloads = Reloads()
 
     async def start(self) -> tuple[Address, Address]:
         """Bind and serve; returns the addresses of the gRPC and of the admin port, as they really are.
@@ -98,56 +114,33 @@ class Proxy:
         """
         config = self._config
         self._accounts.open_trace()
-        pipeline = build_pipeline(
-            config,
-            self._routes,
-            clock=self._clock,
-            observe=Observe(
-                self._ledger,
-                self._known,
-                self._accounts.sinks,
-                self._accounts.monitor.expect,
-                self._accounts.monitor.fall_due,
-            ),
-            admit=self._admit,
-            begin=self._upstream.begin,
-            watch=self._timekeeper.watch,
-            held=self._held,
-        )
-        front = Front(
-            pipeline,
-            self._upstream.call,
-            feedback_call(self._accounts.labels),
-            self._desk,
-            max_in_flight=config.max_in_flight,
-            held=self._held,
-            connection_limits=ConnectionLimits(
-                settle_s=config.handshake_timeout,
-                midway_s=config.handshake_timeout,
-                stall_s=config.stall_timeout,
-                idle_s=config.idle_timeout,
-                most=config.max_connections,
-                most_of_peer=config.max_connections_per_peer,
-            ),
-            blind_s=lambda now_s: max(self._lag.blind_s(now_s), self._desk.blind_s(now_s)),
-        )
         self._admin, admin_port = await start_admin(
             config.admin,
             self._snapshot,
             self._ready,
             self._status,
             extend=self._extend_admin,
+            middlewares=() if self._guard is None else (guard_admin(self._guard, admin_open=config.admin_open),),
         )
-        for model in config.models:
-            self._accounts.open(model, "")
-        self._accounts.open(OTHER, OTHER)
-        await self._learn_models()
+        pipeline, connection_limits = await self._current.start(), self._current.limits
+        front = Front(
+            pipeline,
+            self._current.pass_on,
+            feedback_call(self._accounts.labels, self._held),
+            self._desk,
+            max_in_flight=config.max_in_flight,
+            held=self._held,
+            connection_limits=connection_limits,
+            blind_s=lambda now_s: max(self._lag.blind_s(now_s), self._desk.blind_s(now_s)),
+            guard=self._guard,
+        )
         self._tasks = [
-            asyncio.create_task(self._keep_learning()),
-            asyncio.create_task(self._lag.keep_measuring()),
-            asyncio.create_task(self._tls.keep_renewing()),
-            asyncio.create_task(self._accounts.keep_counting()),
+            in_background(self._lag.keep_measuring(), "measuring the loop's lag"),
+            in_background(self._tls.keep_renewing(), "looking for new certificates"),
+            in_background(self._accounts.keep_counting(), "counting labels and windows"),
         ]
+        if self._guard is not None:
+            self._tasks.append(in_background(self._guard.file.keep_looking(), "looking for new tokens"))
         if self._visiting is not None:
             await self._visiting.start()
         self._gc_pauses.start()
@@ -156,7 +149,29 @@ class Proxy:
         gc.set_threshold(GARBAGE)
         port = await front.listen(config.listen, tls=self._tls.server, reuse_port=self._reuse_port)
         self._front = front
+        self._current.ports.append(front)
+        if config.rest is not None:
+            self._rest = RestPort(
+                pipeline,
+                self._current.pass_on,
+                connection_limits=connection_limits,
+                blind_s=self._lag.blind_s,
+                max_json_bytes=config.rest_max_json_mib << 20,
+                guard=self._guard,
+            )
+            self._current.ports.append(self._rest)
+            rest_port = await self._rest.listen(config.rest, tls=self._tls.rest, reuse_port=self._reuse_port)
+            self.rest = Address(config.rest.host, rest_port)
         return Address(config.listen.host, port), Address(config.admin.host, admin_port)
+
+    async def change(self, config: ProxyConfig) -> None:
+        """Go by another configuration from now on, in everything that may change; requests in flight go on by the old.
+
+        Raises:
+            ConfigError: A file that it names cannot be used; nothing has changed then.
+        """
+        if not self._admit.draining:
+            await self._current.change(with_fixed(config, self._config))
 
     async def stop(self) -> None:
         """Refuse what is new, finish what is in flight, then close; the books are complete when this returns.
@@ -170,16 +185,19 @@ class Proxy:
             self._front.warn_clients()
         started_s = self._clock()
         while self._clock() - started_s < LAME_DUCK_S or (
-            self._ledger.in_flight and self._clock() - started_s < self._config.drain_grace
+            self._ledger.in_flight and self._clock() - started_s < self._current.config.drain_grace
         ):
             await asyncio.sleep(0.02)
         if self._front is not None:
             await self._front.close(grace_s=0.1)
+        if self._rest is not None:
+            await self._rest.close(grace_s=0.1)
         self._timekeeper.stop_all()  # calls that run on without a client
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._upstream.close()
+        await self._current.close()
+        await self._pools.close()
         self._timekeeper.close()
         self._gc_pauses.stop()
         if self._visiting is not None:
@@ -187,29 +205,6 @@ class Proxy:
         await self._accounts.close()
         if self._admin is not None:
             await self._admin.cleanup()
-
-    async def _keep_learning(self) -> None:
-        """Probe the upstream for ever; each time it becomes ready, ask again what models it has."""
-        was_ready = self._upstream.ready
-        while True:
-            ready = await self._upstream.probe()
-            if ready and not was_ready:
-                await self._learn_models()
-            was_ready = ready
-            await asyncio.sleep(PROBE_INTERVAL_S)
-
-    async def _learn_models(self) -> None:
-        """Open the books of every model the upstream lists, so that its metrics begin at zero."""
-        if not await self._upstream.probe():
-            return
-        try:
-            listed = await self._upstream.models()
-        except CallFailed as failure:
-            _log.warning("upstream %s does not list its models: %s", self._upstream.address, failure)
-            return
-        for model, version in listed:
-            if self._known.learn(model, version):
-                self._accounts.open(*self._known.labels(model, version))
 
     def _extend_admin(self, application: web.Application) -> None:
         add_feedback(application, self._accounts.labels)
@@ -221,32 +216,47 @@ class Proxy:
         return {"quality": self._accounts.monitor.snapshot(now_s), "proxy": self._status(), "at_unix_s": now_s}
 
     def _ready(self) -> bool:
-        return self._upstream.ready and not self._admit.draining
+        return self._pools.ready and not self._admit.draining
 
     def _status(self) -> dict[str, object]:
         return status_document(
-            self._config,
+            self._current.config,
             self._ledger,
-            upstream_ready=self._upstream.ready,
+            members=self._pools.counts(),
+            admission=self._current.entrances.counts(),
             draining=self._admit.draining,
-            connections=self._front.connections if self._front else 0,
+            connections=self._connections(),
             connection_ends=self._connection_ends(),
         )
 
+    def _connections(self) -> int:
+        return sum(port.connections for port in (self._front, self._rest) if port is not None)
+
     def _connection_ends(self) -> dict[str, int]:
-        return {end.value: count for end, count in self._front.ends.items()} if self._front else {}
+        ends: Counter[str] = Counter()
+        for port in (self._front, self._rest):
+            if port is not None:
+                ends.update({end.value: count for end, count in port.ends.items()})
+        return dict(ends)
 
     def _snapshot(self) -> Snapshot:
-        front = self._front
         gauges = replace(
             self._accounts.gauges(),
-            upstreams={str(self._upstream.address): self._upstream.ready},
+            members=self._pools.counts(),
+            retries_refused=self._pools.retries_refused(),
+            unhedged=self._pools.unhedged(),
+            admission=self._current.entrances.counts(),
             loop_lag=self._lag.histogram.copy(),
+            reserve_s=self._current.reserve.seconds,
             gc_pauses=self._gc_pauses.histogram.copy(),
-            connections=front.connections if front else 0,
+            connections=self._connections(),
             connection_ends=self._connection_ends(),
             held_bytes=self._held.bytes,
             certificate_expiries_s=self._tls.expiries_s(),
             tls=self._tls.counts(),
+            access=None if self._guard is None else self._guard.counts(),
+            reloads=self.reloads.counts,
+            shadows=self._current.shadow_counts,
+            in_flight=self._admit.in_flight,
         )
         return Snapshot(self._ledger, gauges)

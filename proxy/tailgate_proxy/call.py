@@ -1,6 +1,9 @@
 """What crosses the seams of the proxy: what a call arrives with, what its client is given, what an upstream says.
 
 Whatever speaks gRPC on either side turns its wire into these; nothing behind it ever sees a socket.
+
+What is made for every call has its `__init__` written out: one that dataclasses make is interpreted wherever it is, and
+costs several times as much as the rest of the object in the compiled wheel.
 """
 
 from __future__ import annotations
@@ -12,10 +15,14 @@ from typing import Final, Protocol
 from tailgate.errors import Status
 from tailgate.http2.events import Headers
 from tailgate.outcome import Ending
+from tailgate.policy.attempts import Result
+from tailgate.policy.hedging import Prospect
 from tailgate.protocol.answers import NO_CONFIDENCE, UNKNOWN_CLASS
 
+_OK: Final = Status.OK
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, init=False)
 class Arrival:
     """One ModelInfer call, known by its headers; its message may still be on its way.
 
@@ -32,8 +39,15 @@ class Arrival:
     at_s: float
     unix_s: float
 
+    def __init__(self, fields: Headers, by_name: Mapping[bytes, bytes], at_s: float, unix_s: float) -> None:
+        """As it came."""
+        self.fields = fields
+        self.by_name = by_name
+        self.at_s = at_s
+        self.unix_s = unix_s
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, init=False)
 class Reply:
     """How a call ended.
 
@@ -50,27 +64,62 @@ class Reply:
     """
 
     ending: Ending
-    status: Status = Status.OK
-    message: str = ""
-    body: bytes = b""
-    trailers: Headers = ()
-    version: str = ""
-    predicted: int = UNKNOWN_CLASS
-    confidence: float = NO_CONFIDENCE
-    stands_for: int = 0
+    status: Status
+    message: str
+    body: bytes
+    trailers: Headers
+    version: str
+    predicted: int
+    confidence: float
+    stands_for: int
+
+    def __init__(
+        self,
+        ending: Ending,
+        status: Status = _OK,
+        message: str = "",
+        *,
+        body: bytes = b"",
+        trailers: Headers = (),
+        version: str = "",
+        predicted: int = UNKNOWN_CLASS,
+        confidence: float = NO_CONFIDENCE,
+        stands_for: int = 0,
+    ) -> None:
+        """What is not said is what most have not."""
+        self.ending = ending
+        self.status = status
+        self.message = message
+        self.body = body
+        self.trailers = trailers
+        self.version = version
+        self.predicted = predicted
+        self.confidence = confidence
+        self.stands_for = stands_for
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Answer:
     """A call to an upstream ended with OK.
 
     Attributes:
         body: The answer as it stands in a body: one gRPC message with its prefix.
         trailers: The upstream's trailing metadata.
+        malformed: Whether whoever read it found that it is no answer.
+        repeats_id: Whether an id in it is the request's, by what is known of who gave it.
     """
 
     body: bytes
-    trailers: Headers = ()
+    trailers: Headers
+    malformed: bool
+    repeats_id: bool
+
+    def __init__(self, body: bytes, trailers: Headers = ()) -> None:
+        """As it came."""
+        self.body = body
+        self.trailers = trailers
+        self.malformed = False
+        self.repeats_id = True
 
 
 class CallFailed(Exception):
@@ -80,12 +129,21 @@ class CallFailed(Exception):
         status: What the upstream said, or what the loss of the connection amounts to.
         message: In words.
         trailers: The upstream's trailing metadata.
-        retryable: The upstream cannot have seen the call.
+        retryable: The call may be made again: the upstream cannot have seen it, or it is known to be safe.
         shed: There was no room for its answer, here.
+        result: What it says of the upstream, where that does not follow from the status.
+        by: The member of an upstream that failed.
     """
 
     def __init__(
-        self, status: Status, message: str, trailers: Headers = (), *, retryable: bool = False, shed: bool = False
+        self,
+        status: Status,
+        message: str,
+        trailers: Headers = (),
+        *,
+        retryable: bool = False,
+        shed: bool = False,
+        result: Result | None = None,
     ) -> None:
         """Carry what is known."""
         super().__init__(message)
@@ -94,6 +152,8 @@ class CallFailed(Exception):
         self.trailers = trailers
         self.retryable = retryable
         self.shed = shed
+        self.result = result
+        self.by = ""
 
 
 MOST_TRIES: Final = 5
@@ -155,6 +215,73 @@ class Caller(Protocol):
     @property
     def wanted(self) -> bool:
         """Whether the call is still to be made; False once nobody waits for it."""
+        ...
+
+
+class Requester(Caller, Protocol):
+    """Whoever makes a request: a call to some member of an upstream, and another where that fails and it may."""
+
+    @property
+    def pool(self) -> str:
+        """The upstream it is for, by name."""
+        ...
+
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """The members that have failed it."""
+        ...
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether its call could be made once more."""
+        ...
+
+    @property
+    def overdue(self) -> bool:
+        """Whether its time has passed, or what the upstream was told of it: a call that is cancelled then was too slow,
+        not unwanted.
+        """
+        ...
+
+    @property
+    def overtaken(self) -> bool:
+        """Whether another call of the same request was answered: one that is cancelled then was not too slow."""
+        ...
+
+    def second(self) -> Second | None:
+        """All of its call's body is sent: what a second call of it would be; None: there must be none."""
+        ...
+
+    def goes_on(self) -> None:
+        """Its call is being cancelled, and the server is not told, for that would harm others: it goes on with it."""
+        ...
+
+    def done(self, result: Result) -> None:
+        """The server has done with a call that it had gone on with, and this is how; DEADLINE also where it never had,
+        and was given up.
+        """
+        ...
+
+
+class Second(Requester, Protocol):
+    """Whoever may make a second call of a request, to another member, while the first is at work. It takes no place
+    before it is begun.
+    """
+
+    def usual_s(self, share: float) -> float:
+        """The time in which this share of its kind are answered; infinity where that is not known."""
+        ...
+
+    def prospect(self) -> Prospect:
+        """How it would be, were it made now."""
+        ...
+
+    def take_place(self) -> None:
+        """It is made now; there has to be room to spare."""
+        ...
+
+    def drop(self) -> None:
+        """It is not made after all, or no more."""
         ...
 
 

@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum, auto
+from typing import Final
+
+BACKLOG: Final = 256
+"""Connections that may wait at the kernel until they are taken: as many as are within a tenth of a second. Nobody sees
+what waits there: its calls have no stamp yet, and their clients may have left. Each brings all the calls that fit into
+its buffer, so behind a long line the proxy would go on with an attack for seconds after its end. A client for which
+there is no room tries again after a second.
+"""
 
 
 class End(StrEnum):

@@ -18,6 +18,11 @@ class Held:
         self.max_bytes = max_bytes
         self.bytes = 0
 
+    @property
+    def refusal(self) -> str:
+        """What is said to a client for whose bytes there is no room."""
+        return f"the proxy holds {self.bytes} bytes, about as many as it may (--max-held-mib)"
+
     def take(self, count: int) -> bool:
         """Hold so many more; False, and nothing is held, where that is too much."""
         if self.bytes + count > self.max_bytes:

@@ -22,9 +22,18 @@ class KnownModels:
     def __init__(self, configured: Iterable[str]) -> None:
         """Start with the configured names, in versions yet unknown."""
         self._versions: dict[str, set[str]] = {name: set() for name in configured}
+        self._at: dict[tuple[str, str], set[str]] = {}  # the same, by upstream and model
 
-    def learn(self, model: str, version: str) -> bool:
-        """The upstream has this model; returns whether there was room for it."""
+    def configure(self, names: Iterable[str]) -> None:
+        """The configuration names these, too."""
+        for name in names:
+            self._versions.setdefault(name, set())
+
+    def learn(self, model: str, version: str, upstream: str = "") -> bool:
+        """This upstream has this model; returns whether there was room for it."""
+        at = self._at.get((upstream, model))
+        if at is not None and version in at:
+            return True
         versions = self._versions.get(model)
         fits = 0 < len(model) <= MAX_NAME_LENGTH and len(version) <= MAX_NAME_LENGTH
         if not fits or (versions is None and len(self._versions) >= MAX_KNOWN):
@@ -33,14 +42,18 @@ class KnownModels:
         if version not in versions and len(versions) >= MAX_KNOWN:
             return False
         versions.add(version)
+        self._at.setdefault((upstream, model), set()).add(version)
         return True
 
-    def labels(self, model: str, version: str) -> tuple[str, str]:
-        """The labels of a request for this model and version."""
+    def labels(self, model: str, version: str, upstream: str = "") -> tuple[str, str]:
+        """The labels of a request for this model and version, that went or was to go to this upstream."""
         versions = self._versions.get(model)
         if versions is None:
             return OTHER, OTHER
         if version:
             return model, version if version in versions else OTHER
-        # A request that names no version, and was not answered, belongs to the only one there is.
+        # A request that names no version, and was not answered, belongs to the only one there is, there or at all.
+        at = self._at.get((upstream, model))
+        if at is not None and len(at) == 1:
+            versions = at
         return model, next(iter(versions)) if len(versions) == 1 else ""

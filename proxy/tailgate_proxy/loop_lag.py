@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Callable
 
 from tailgate.ledger import Histogram
+from tailgate.policy.reserve import Reserve
 
 INTERVAL_S = 0.02
+TIMER_S = 0.001
+"""A timer may be this late although the loop has nothing to do: it sleeps for whole milliseconds."""
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
@@ -18,10 +21,11 @@ class LoopLag:
         histogram: Of all measurements.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        """Nothing is measured before `keep_measuring`."""
+    def __init__(self, clock: Callable[[], float], reserve: Reserve) -> None:
+        """Nothing is measured before `keep_measuring`; `reserve` is told of what is no timer's own lateness."""
         self.histogram = Histogram(BUCKETS_S)
         self._clock = clock
+        self._reserve = reserve
         self._due_s = float("inf")
 
     def blind_s(self, now_s: float) -> float:
@@ -37,4 +41,6 @@ class LoopLag:
         while True:
             self._due_s = self._clock() + INTERVAL_S
             await asyncio.sleep(INTERVAL_S)
-            self.histogram.add(max(self._clock() - self._due_s, 0.0))
+            lag_s = self._clock() - self._due_s
+            self.histogram.add(max(lag_s, 0.0))
+            self._reserve.lag(max(lag_s - TIMER_S, 0.0))

@@ -19,6 +19,10 @@ class Objectives(Mapping[str, Objective]):
         """As this configuration says."""
         self._config = config
 
+    def use(self, config: ProxyConfig) -> None:
+        """From now on as this one says."""
+        self._config = config
+
     def __getitem__(self, model: str) -> Objective:
         """Of one model.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tailgate import __version__
 from tailgate.build_info import compiled
+from tailgate.gauges import AdmissionCounts, MemberCounts
 from tailgate.ledger import Ledger
 from tailgate.observation import Verdict
 from tailgate.outcome import PROXY_OUTCOMES, Outcome
@@ -19,7 +20,8 @@ def status_document(
     config: ProxyConfig,
     ledger: Ledger,
     *,
-    upstream_ready: bool,
+    members: Mapping[tuple[str, str], MemberCounts],
+    admission: Mapping[str, AdmissionCounts],
     draining: bool,
     connections: int,
     connection_ends: Mapping[str, int],
@@ -35,7 +37,39 @@ def status_document(
         "compiled": compiled(),
         "mode": config.mode.value,
         "deadline_s": config.deadline,
-        "upstream": {"address": str(config.upstream), "ready": upstream_ready},
+        "upstream": {
+            "address": ", ".join(address for _, address in members),
+            "ready": any(counts.ready for counts in members.values()),
+        },
+        "upstreams": [
+            {
+                "name": name,
+                "address": address,
+                "ready": counts.ready,
+                "ejected": counts.ejected,
+                "outstanding": counts.outstanding,
+                "attempts": dict(counts.results),
+                "repeats": counts.repeats,
+                "ejections": counts.ejections,
+                "hedges": counts.hedges,
+                "hedges_won": counts.hedges_won,
+            }
+            for (name, address), counts in members.items()
+        ],
+        "admission": [
+            {
+                "name": name,
+                "limit": counts.limit,
+                "in_flight": counts.in_flight,
+                "waiting": counts.waiting,
+                "line_bound": counts.line_bound,
+                "tried_in_time": counts.tried_in_time,
+                "tried_in_vain": counts.tried_in_vain,
+                "would_refuse": counts.would_refuse,
+                "strictness": counts.strictness,
+            }
+            for name, counts in admission.items()
+        ],
         "draining": draining,
         "received": ledger.received,
         "in_flight": ledger.in_flight,

@@ -26,9 +26,9 @@ from tailgate_proxy.config import ProxyConfig
 class ScriptedUpstream:
     """A gRPC server whose ModelInfer follows the word before the first '/' of a request's id.
 
-    ``CLASS`` answers that class; ``sleep:S`` answers class 1 after S seconds; ``status:N`` fails with that status;
-    ``garbage`` answers bytes that are no message; ``empty`` answers OK with a shape but without its bytes;
-    ``large:N`` answers class 1 among N.
+    ``CLASS`` answers that class; ``sleep:S`` answers class 1 after S seconds; ``hold`` does once `released` is set;
+    ``status:N`` fails with that status; ``garbage`` answers bytes that are no message; ``empty`` answers OK with a
+    shape but without its bytes; ``large:N`` answers class 1 among N.
     """
 
     address: Address = field(default_factory=lambda: Address("127.0.0.1", 0))
@@ -38,6 +38,7 @@ class ScriptedUpstream:
     timeouts_s: dict[str, float | None] = field(default_factory=dict)
     metadata: dict[str, list[tuple[str, Any]]] = field(default_factory=dict)
     bodies: dict[str, bytes] = field(default_factory=dict)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
     server: grpc.aio.Server | None = None
     credentials: grpc.ServerCredentials | None = None
 
@@ -53,6 +54,8 @@ class ScriptedUpstream:
         try:
             if word == "sleep":
                 await asyncio.sleep(float(argument))
+            elif word == "hold":
+                await self.released.wait()
             elif word == "status":
                 code = next(code for code in grpc.StatusCode if code.value[0] == int(argument))
                 await context.abort(code, f"scripted {code.name}", (("scripted", "yes"),))
@@ -118,12 +121,12 @@ class RunningProxy:
     channel: grpc.aio.Channel
 
     async def infer(
-        self, request_id: str, *, model: str = "scripted", timeout: float | None = 10.0, **metadata: str
+        self, request_id: str, *, model: str = "scripted", timeout: float | None = 60.0, **metadata: str
     ) -> bytes:
         body = RequestFrame(model, "image", "UINT8", (1, 4)).build(request_id, b"abcd")
         return await self.send(body, timeout=timeout, **metadata)
 
-    async def send(self, body: bytes, *, timeout: float | None = 10.0, **metadata: str) -> bytes:
+    async def send(self, body: bytes, *, timeout: float | None = 60.0, **metadata: str) -> bytes:
         pairs = [(key.replace("_", "-"), value) for key, value in metadata.items()]
         answer: bytes = await self.call(body, timeout, pairs)
         return answer
@@ -154,7 +157,7 @@ async def proxies(upstream: ScriptedUpstream) -> AsyncIterator[StartProxy]:
             "upstream": str(upstream.address),
             "listen": "127.0.0.1:0",
             "admin": "127.0.0.1:0",
-            "deadline": "5s",
+            "deadline": "30s",
             "drain_grace": "2s",
         }
         config = read_config(ProxyConfig, None, settings | overrides)

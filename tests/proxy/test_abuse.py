@@ -57,7 +57,7 @@ async def status_of(running: RunningProxy) -> dict[str, Any]:
 
 
 async def until(quiet: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not quiet():
             await asyncio.sleep(0.01)
 
@@ -72,14 +72,14 @@ async def test_the_proxy_and_its_other_clients_survive(case: Case, shared_proxy:
     connections, tasks = connections_of(target.port), len(asyncio.all_tasks())
     attack = asyncio.ensure_future(case.attack(target))
     try:
-        assert await running.infer("1/during", timeout=20)
+        assert await running.infer("1/during")
         await attack
     finally:
         attack.cancel()
         await asyncio.wait((attack,))
     assert await running.infer("1/after")
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await status_of(running))["in_flight"]:
             await asyncio.sleep(0.01)
     await until(lambda: connections_of(target.port) <= connections)

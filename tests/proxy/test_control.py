@@ -15,6 +15,8 @@ from tailgate.http2.events import Field
 from tailgate.http2.grpc_messages import frame_message
 from tailgate_proxy.call import Answer, Arrival, CallFailed, Reply
 from tailgate_proxy.control import CONTROL_TIMEOUT_S, MAX_CONTROL_BYTES, ControlCall
+from tailgate_proxy.forwarding import Forwarding
+from tailgate_proxy.held import Held
 
 OnVirtualTime = Callable[[Any], Any]
 PATH = b"/inference.GRPCInferenceService/ModelReady"
@@ -30,6 +32,7 @@ class Ends:
     taken_bytes: int = 0
     asked: list[tuple[bytes, bytes, list[Field], float]] = field(default_factory=list)
     cancelled: int = 0
+    held: Held = field(default_factory=lambda: Held(4 << 20))
 
     def taken(self, stream_id: int, count: int) -> None:
         assert stream_id == 1
@@ -51,7 +54,9 @@ class Ends:
         return Answer(frame_message(b"yes"), ((b"theirs", b"1"),))
 
     def call(self, *fields: Field, offered: bool = True) -> ControlCall:
-        call = ControlCall(PATH, Arrival(fields, dict(fields), 0.0, 0.0), self, 1, self.pass_on if offered else None)
+        pass_on = self.pass_on if offered else None
+        arrival = Arrival(fields, dict(fields), 0.0, 0.0)
+        call = ControlCall(PATH, arrival, self, 1, pass_on, forwarding=Forwarding(("x-custom",)), held=self.held)
         call.arrive()
         return call
 
@@ -78,6 +83,7 @@ def test_a_call_is_passed_on_whole_and_opened_and_its_answer_comes_back(
     on_virtual_time(scenario())
     assert ends.asked == [(PATH, b"request", [(b"x-custom", b"kept")], 3.0)]
     assert ends.taken_bytes == len(body)
+    assert ends.held.bytes == 0
     (reply,) = ends.replies
     assert (reply.status, reply.body, reply.trailers) == (Status.OK, frame_message(b"yes"), ((b"theirs", b"1"),))
 
@@ -106,6 +112,7 @@ def test_what_cannot_be_passed_on_is_refused_in_words(
 
     on_virtual_time(scenario())
     assert ends.asked == []
+    assert ends.held.bytes == 0
     assert [reply.status for reply in ends.replies] == [status]
     assert sentence in ends.replies[0].message
 
@@ -115,6 +122,40 @@ def test_what_is_not_offered_is_said_so_before_any_body() -> None:
     ends.call(offered=False)
     assert [reply.status for reply in ends.replies] == [Status.UNIMPLEMENTED]
     assert PATH.decode() in ends.replies[0].message
+
+
+def test_what_has_come_of_a_call_counts_as_held_until_it_is_over(on_virtual_time: OnVirtualTime) -> None:
+    ends = Ends(takes_s=5.0, held=Held(100))
+
+    async def scenario() -> None:
+        leaves, asks, shed = ends.call(), ends.call(), ends.call()
+        leaves.body(memoryview(bytes(40)), end=False)
+        asks.body(memoryview(frame_message(b"a request of 30 bytes at most")), end=True)
+        assert ends.held.bytes == 40 + 34
+        shed.body(memoryview(bytes(30)), end=False)
+        assert [reply.status for reply in ends.replies] == [Status.RESOURCE_EXHAUSTED]
+        assert "--max-held-mib" in ends.replies[0].message
+        leaves.client_left()
+        assert ends.held.bytes == 34
+        await asyncio.sleep(6.0)
+
+    on_virtual_time(scenario())
+    assert [reply.status for reply in ends.replies[1:]] == [Status.OK]
+    assert ends.held.bytes == 0
+
+
+def test_a_request_that_does_not_become_whole_is_given_up(on_virtual_time: OnVirtualTime) -> None:
+    ends = Ends()
+
+    async def scenario() -> None:
+        ends.call().body(memoryview(b"its beginning"), end=False)
+        await asyncio.sleep(CONTROL_TIMEOUT_S - 0.1)
+        assert ends.replies == []
+        await asyncio.sleep(0.2)
+
+    on_virtual_time(scenario())
+    assert [reply.status for reply in ends.replies] == [Status.DEADLINE_EXCEEDED]
+    assert (ends.asked, ends.held.bytes) == ([], 0)
 
 
 def test_a_failure_of_the_upstream_is_passed_on(on_virtual_time: OnVirtualTime) -> None:

@@ -14,12 +14,13 @@ from tailgate.outcome import Mode
 from tailgate.protocol.answers import UNKNOWN_CLASS
 from tailgate.protocol.envelope import Envelope
 from tailgate_proxy.call import Arrival
-from tailgate_proxy.exchange import Exchange, is_forwarded, know_model, read_headers
+from tailgate_proxy.exchange import Exchange, know_model, read_headers
 from tailgate_proxy.routes import Route, Routes
 
 ROUTES = Routes(
     Route(Mode.ENFORCE, 0.05),
     {"slow": Route(Mode.OBSERVE, 0.2, "probabilities"), "quick": Route(Mode.ENFORCE, 0.01)},
+    forward_metadata=("*", "authorization", "cookie"),
 )
 REQUEST: Headers = (
     (b":method", b"POST"),
@@ -160,7 +161,8 @@ def test_only_what_is_the_clients_own_is_forwarded() -> None:
     connection = [(b"connection", b"x"), (b"host", b"h"), (b"content-length", b"3"), (b"grpc-accept-encoding", b"gzip")]
     exchange = read(*own, *kept, *connection)
     assert exchange.forwarded == kept
-    assert [name for name, _ in (*REQUEST, *own, *kept, *connection) if is_forwarded(name)] == [n for n, _ in kept]
+    names = [name for name, _ in (*REQUEST, *own, *kept, *connection)]
+    assert [name for name in names if ROUTES.forwarding.takes(name)] == [name for name, _ in kept]
 
 
 def test_arrival_and_encoding_are_kept() -> None:

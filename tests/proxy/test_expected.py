@@ -36,7 +36,7 @@ async def teach(running: RunningProxy, labels: int) -> None:
 
 async def until_something_is_expected(running: RunningProxy) -> None:
     """Labels are learned from about once a second."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (await counts(running)).get("tailgate_expected_looked_at_total"):
             await running.infer("1/asking")
             await asyncio.sleep(0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,16 @@ import grpc.aio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tailgate.errors import Status
+from tailgate.http2.grpc_messages import frame_message
 from tailgate.pb.tailgate import feedback_pb2 as pb
 from tailgate.trace.files import read_trace
-from tailgate_proxy.feedback.http import MAX_LABELS
-from tailgate_proxy.feedback.wire import SUBMIT, SUBMIT_STREAM
+from tailgate_proxy.call import Arrival, Reply
+from tailgate_proxy.feedback.call import FeedbackCall
+from tailgate_proxy.feedback.desk import LabelDesk
+from tailgate_proxy.feedback.http import MAX_LINES
+from tailgate_proxy.feedback.wire import MAX_ID_LENGTH, MAX_LABELS, SUBMIT, SUBMIT_STREAM
+from tailgate_proxy.held import Held
 
 RunningProxy = Any  # defined in conftest.py, which tests do not import
 StartProxy = Any
@@ -34,7 +41,7 @@ def receipt(received: int, joined: int = 0, duplicate: int = 0, conflict: int = 
 
 async def submit(running: RunningProxy, message: bytes, **options: Any) -> pb.LabelReceipt:
     method = running.channel.unary_unary(SUBMIT, response_deserializer=pb.LabelReceipt.FromString)
-    answer: pb.LabelReceipt = await method(message, timeout=10, **options)
+    answer: pb.LabelReceipt = await method(message, timeout=60, **options)
     return answer
 
 
@@ -90,7 +97,7 @@ async def test_a_stream_of_batches_has_one_receipt(start_proxy: StartProxy) -> N
         yield batch(("1/a", 1))
         yield pb.LabelBatch(labels=[pb.Label(request_id="x")]).SerializeToString()
 
-    answer = await method(batches(), timeout=10)
+    answer = await method(batches(), timeout=60)
     assert (answer.received, answer.joined, answer.pending, answer.duplicate, answer.rejected) == (4, 1, 1, 1, 1)
     assert [(error.index, error.request_id) for error in answer.errors] == [(3, "x")]
     await running.infer("1/soon")
@@ -99,7 +106,7 @@ async def test_a_stream_of_batches_has_one_receipt(start_proxy: StartProxy) -> N
 
 async def test_an_id_that_the_proxy_made_and_returned_is_one_to_label_by(start_proxy: StartProxy) -> None:
     running = await start_proxy()
-    call = running.call(b"\x0a\x08scripted", 10.0, [])
+    call = running.call(b"\x0a\x08scripted", 60.0, [])
     await call
     made = dict(await call.trailing_metadata())["x-request-id"]
     assert (await submit(running, batch((made, 1)))).joined == 1
@@ -123,6 +130,42 @@ async def test_a_batch_is_read_whole_or_refused(
         await submit(running, message)
     assert caught.value.code() is code
     assert words in (caught.value.details() or "")
+
+
+@dataclass
+class Labeller:
+    """A client without a socket."""
+
+    replies: list[Reply] = field(default_factory=list)
+
+    def taken(self, stream_id: int, count: int) -> None:
+        pass
+
+    def answer(self, stream_id: int, reply: Reply) -> None:
+        assert stream_id == 1
+        self.replies.append(reply)
+
+
+def test_a_batch_that_is_not_complete_counts_as_held() -> None:
+    held, client = Held(1000), Labeller()
+    desk = LabelDesk(lambda _: None, wait_s=1.0, settle_s=0.0, max_predictions=10, max_labels=10)
+
+    def call() -> FeedbackCall:
+        return FeedbackCall(Arrival((), {}, 0.0, 0.0), client, 1, desk, held, stream=True)
+
+    message = frame_message(batch(("soon", 1)))
+    first, second = call(), call()
+    first.body(memoryview(message + message[:-1]), end=False)
+    assert held.bytes == len(message) - 1
+    second.body(memoryview(frame_message(bytes(950))[:900]), end=False)
+    second.body(memoryview(bytes(100)), end=False)
+    assert [reply.status for reply in client.replies] == [Status.RESOURCE_EXHAUSTED]
+    first.body(memoryview(message[-1:]), end=True)
+    assert [reply.status for reply in client.replies[1:]] == [Status.OK]
+    third = call()
+    third.body(memoryview(message[:-1]), end=False)
+    third.client_left()
+    assert held.bytes == 0
 
 
 async def test_a_compressed_batch_is_opened(start_proxy: StartProxy) -> None:
@@ -157,9 +200,23 @@ async def test_too_many_labels_at_once_or_a_body_that_cannot_be_unpacked_are_ref
     assert (status, str(MAX_LABELS) in answer["error"]) == (413, True)
     status, answer = await post(running, line * MAX_LABELS)
     assert (status, answer["received"], answer["pending"]) == (200, MAX_LABELS, 1)
+    status, answer = await post(running, b"\n" * 500_000)
+    assert (status, str(MAX_LINES) in answer["error"]) == (413, True)
     status, answer = await post(running, b"no gzip", **{"Content-Encoding": "gzip"})
     assert (status, "unpacked" in answer["error"]) == (400, True)
     assert (await post(running, b""))[1]["received"] == 0
+
+
+async def test_a_request_waits_for_no_label_that_could_not_name_it(start_proxy: StartProxy) -> None:
+    running = await start_proxy()
+    join = running.proxy._accounts.labels.join
+    await running.infer("x" * (MAX_ID_LENGTH + 1))
+    assert join.predictions_pending == 0
+    await running.infer("x" * MAX_ID_LENGTH)
+    assert join.predictions_pending == 1
+    answer = await submit(running, batch(("x" * MAX_ID_LENGTH, 1), ("x" * (MAX_ID_LENGTH + 1), 1)))
+    assert (answer.joined, answer.rejected) == (1, 1)
+    assert [len(error.request_id) for error in answer.errors] == [MAX_ID_LENGTH]
 
 
 async def test_requests_are_counted_and_traced_apart_by_the_slices_that_are_configured_and_by_no_others(
@@ -185,7 +242,7 @@ async def test_where_a_request_spends_its_time_is_counted(start_proxy: StartProx
     with pytest.raises(grpc.aio.AioRpcError):
         await running.infer("status:13/b")  # no answer, and no stages
     found = await counts(running)
-    for stage, least, most in (("forward", 0.0, 5.0), ("upstream", 0.05, 5.0), ("reply", 0.0, 5.0)):
+    for stage, least, most in (("forward", 0.0, 30.0), ("upstream", 0.05, 30.0), ("reply", 0.0, 30.0)):
         assert found[f"tailgate_stage_seconds_count[('stage', '{stage}')]"] == 1
         assert least <= found[f"tailgate_stage_seconds_sum[('stage', '{stage}')]"] < most
 

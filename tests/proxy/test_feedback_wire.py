@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tailgate.errors import InvalidRequest
+from tailgate.errors import InvalidRequest, TooLarge
 from tailgate.labels import RIGHT, WRONG, Label
 from tailgate.pb.tailgate import feedback_pb2 as pb
-from tailgate_proxy.feedback.wire import MAX_ID_LENGTH, read_batch, read_line
+from tailgate_proxy.feedback.wire import MAX_ID_LENGTH, MAX_LABELS, MAX_LINE_BYTES, read_batch, read_line
 
 
 def batch(**fields: Any) -> Any:
@@ -57,6 +57,7 @@ def test_the_time_of_the_truth_is_taken_in_either_form() -> None:
         ({"request_id": "a", "score": math.nan}, "score is nan"),
         ({"request_id": "a", "class_index": 1, "weight": -1.0}, "weight is -1"),
         ({"request_id": "a", "class_index": 1, "weight": math.inf}, "weight is inf"),
+        ({"request_id": "a", "class_index": 1, "weight": 1e200}, "weight is 1e+200"),
     ],
 )
 def test_what_is_wrong_with_a_label_is_said_in_either_form(fields: dict[str, Any], words: str) -> None:
@@ -79,6 +80,11 @@ def test_what_is_wrong_with_a_label_is_said_in_either_form(fields: dict[str, Any
         ('{"request_id": "a", "class_index": 1, "klass": 2}', "'klass' is no field"),
         ('{"request_id": "a", "class_index": 1, "score": 1}', "either class_index"),
         ('{"request_id": "a", "class_index": 1, "labelled_at": "yesterday"}', "labelled_at is 'yesterday'"),
+        ('{"request_id": "a", "class_index": 1, "labelled_at": "0001-01-01T00:00:00"}', "labelled_at is '0001"),
+        ('{"request_id": "a", "class_index": 1, "labelled_at": 1%s}' % ("0" * 400), "labelled_at is 10"),
+        ('{"request_id": "a", "class_index": 1, "weight": 1%s}' % ("0" * 400), "weight is inf"),
+        ('{"request_id": "a", "score": -1%s}' % ("0" * 400), "score is -inf"),
+        ('{"request_id": "a", "class_index": 1, "source": "%s"}' % ("x" * MAX_LINE_BYTES), "at most 131072"),
         ("[" * 100_000, "no JSON"),
     ],
 )
@@ -86,6 +92,13 @@ def test_what_is_wrong_with_a_line_is_said(text: str, words: str) -> None:
     _, read = read_line(text)
     assert isinstance(read, InvalidRequest)
     assert words in str(read)
+
+
+def test_a_batch_has_no_more_labels_than_are_read_at_once() -> None:
+    label = pb.Label(request_id="a", class_index=1)
+    assert len(list(read_batch(pb.LabelBatch(labels=[label] * MAX_LABELS).SerializeToString()))) == MAX_LABELS
+    with pytest.raises(TooLarge, match=f"{MAX_LABELS + 1} labels; at most {MAX_LABELS}"):
+        read_batch(pb.LabelBatch(labels=[label] * (MAX_LABELS + 1)).SerializeToString())
 
 
 def test_bytes_that_are_no_batch_are_refused_as_a_whole() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import random
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ import h2.events
 import h2.settings
 import pytest
 
+from tailgate.pb import inference_pb2 as pb
 from tailgate.protocol.envelope import RequestFrame
 from tailgate.protocol.names import MODEL_INFER, SERVICE
 
@@ -70,7 +72,7 @@ class RawClient:
 
     async def until(self, wanted: Callable[[Any], bool]) -> Any:
         """The first event that fits, reading on until it comes."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 for event in self.events:
                     if wanted(event):
@@ -98,7 +100,7 @@ class RawClient:
 
 async def booked(running: RunningProxy, wanted: int) -> dict[str, int]:
     """Outcomes that are not zero, once so many have been booked."""
-    async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
         while True:
             async with session.get(f"http://{running.admin}/status.json") as response:
                 status = json.loads(await response.text())
@@ -150,13 +152,13 @@ async def test_a_client_that_vanishes_has_its_calls_booked_and_ended_upstream(
     running = await start_proxy()
     client = await RawClient.connect(running)
     for number in range(5):
-        body = RequestFrame("scripted", "image", "UINT8", (1, 4)).build(f"sleep:5/{number}", b"abcd")
+        body = RequestFrame("scripted", "image", "UINT8", (1, 4)).build(f"hold/{number}", b"abcd")
         client.send(client.start(), framed(body))
     while len(upstream.started) < 5:
         await asyncio.sleep(0.01)
     client.writer.transport.abort()
     assert await booked(running, 5) == {"client_cancelled": 5}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(upstream.cancelled) < 5:
             await asyncio.sleep(0.01)
 
@@ -167,7 +169,7 @@ async def test_a_malformed_timeout_is_refused_and_harms_no_other_call_of_its_con
 ) -> None:
     running = await start_proxy()
     client = await RawClient.connect(running)
-    bad, good = client.start(MODEL_INFER, ("grpc-timeout", timeout)), client.start(MODEL_INFER, ("grpc-timeout", "5S"))
+    bad, good = client.start(MODEL_INFER, ("grpc-timeout", timeout)), client.start(MODEL_INFER, ("grpc-timeout", "50S"))
     client.send(bad, framed(BODY))
     client.send(good, framed(BODY))
     ending = await client.ending(bad)
@@ -237,7 +239,7 @@ async def test_what_is_no_http2_is_turned_away_and_others_are_served(noise: byte
     running = await start_proxy()
     reader, writer = await asyncio.open_connection(running.address.host, running.address.port)
     writer.write(noise)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await reader.read(65536):
             pass
     writer.close()
@@ -266,7 +268,7 @@ async def test_a_slow_reader_gets_its_answer_whole(start_proxy: StartProxy) -> N
 
 async def held_bytes(running: RunningProxy, wanted: Callable[[int], bool]) -> int:
     """What the metrics say is held, once it is as wanted."""
-    async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
         while True:
             async with session.get(f"http://{running.admin}/metrics") as response:
                 lines = (await response.text()).splitlines()
@@ -279,10 +281,11 @@ async def held_bytes(running: RunningProxy, wanted: Callable[[int], bool]) -> in
 async def test_requests_that_pass_through_are_not_held(upstream: ScriptedUpstream, start_proxy: StartProxy) -> None:
     running = await start_proxy(max_held_mib=1)
     frame = RequestFrame("scripted", "image", "UINT8", (1, 4))
-    calls = [asyncio.ensure_future(running.send(frame.build(f"sleep:3/{n}", bytes(900_000)))) for n in range(4)]
+    calls = [asyncio.ensure_future(running.send(frame.build(f"hold/{n}", bytes(900_000)))) for n in range(4)]
     while len(upstream.started) < 4:
         await asyncio.sleep(0.01)
     assert await held_bytes(running, lambda held: held >= 0) < 900_000
+    upstream.released.set()
     await asyncio.gather(*calls)
     assert await booked(running, 4) == {"ok": 4}
 
@@ -318,6 +321,57 @@ async def test_answers_that_a_slow_reader_pins_are_bounded_and_cost_nobody_else(
     assert await running.infer("large:200000/after")
 
 
+async def ended(running: RunningProxy, reason: str) -> None:
+    """Wait until a client's connection has ended for this reason."""
+    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"http://{running.admin}/status.json") as response:
+                status = json.loads(await response.text())
+            if status["connection_ends"][reason]:
+                assert not status["connections"]
+                return
+            await asyncio.sleep(0.05)
+
+
+async def one_that_reads_nothing(running: RunningProxy) -> RawClient:
+    """A client with wide windows that asks for 40 MB, which is more than the system takes off the proxy's hands."""
+    client = await RawClient.connect(running)
+    client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    client.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 1})
+    client.h2.increment_flow_control_window(2**31 - 1 - 65535)
+    client.flush()
+    await client.until(lambda e: isinstance(e, h2.events.RemoteSettingsChanged))
+    request = RequestFrame("scripted", "image", "UINT8", (1, 4)).build("large:10000000/a", b"abcd")
+    client.send(client.start(), framed(request))
+    client.reader._transport.pause_reading()  # type: ignore[attr-defined]  # asyncio's own
+    await booked(running, 1)
+    return client
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"stall_timeout": "1s"}, "stall_timeout"),
+        ({"idle_timeout": "5s", "stall_timeout": "1h"}, "idle_timeout"),  # told to go, it does not read that either
+    ],
+)
+async def test_a_client_that_reads_nothing_at_all_is_let_go_though_its_windows_are_wide(
+    settings: dict[str, str], reason: str, start_proxy: StartProxy
+) -> None:
+    running = await start_proxy(deadline="60s", **settings)
+    client = await one_that_reads_nothing(running)
+    await ended(running, reason)
+    client.writer.transport.abort()
+
+
+async def test_what_a_client_with_wide_windows_does_not_read_counts_as_held(start_proxy: StartProxy) -> None:
+    running = await start_proxy(deadline="60s", stall_timeout="1h")
+    client = await one_that_reads_nothing(running)
+    assert await held_bytes(running, lambda held: held > 1_000_000) < 40_100_000
+    client.writer.transport.abort()
+    assert await held_bytes(running, lambda held: held == 0) == 0
+
+
 @pytest.mark.parametrize("name", ["café", "a\nb", "a\0b", "x" * 20_000])
 async def test_any_text_may_be_a_requests_id(name: str, upstream: ScriptedUpstream, start_proxy: StartProxy) -> None:
     running = await start_proxy()
@@ -329,8 +383,8 @@ async def test_any_text_may_be_a_requests_id(name: str, upstream: ScriptedUpstre
 async def test_calls_that_outlast_the_drain_are_told_so_and_booked_as_draining(
     upstream: ScriptedUpstream, start_proxy: StartProxy
 ) -> None:
-    running = await start_proxy(deadline="20s", drain_grace="300ms")
-    call = asyncio.ensure_future(running.infer("sleep:8/a", timeout=None))
+    running = await start_proxy(deadline="60s", drain_grace="300ms")
+    call = asyncio.ensure_future(running.infer("hold/a", timeout=None))
     while not upstream.started:
         await asyncio.sleep(0.01)
     await running.proxy.stop()
@@ -341,21 +395,30 @@ async def test_calls_that_outlast_the_drain_are_told_so_and_booked_as_draining(
     assert {outcome.label: count for outcome, count in outcomes.items() if count} == {"draining": 1}
 
 
-async def test_an_upstream_that_answers_garbage_is_not_ready(
-    start_proxy: StartProxy, upstream: ScriptedUpstream
-) -> None:
+async def test_a_proxy_that_is_about_to_stop_is_not_ready_though_its_upstream_is(start_proxy: StartProxy) -> None:
+    running = await start_proxy()
+    ready = running.channel.unary_unary(f"/{SERVICE}/ServerReady")
+    assert pb.ServerReadyResponse.FromString(await ready(b"", timeout=60)).ready
+    running.proxy._admit.draining = True
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await ready(b"", timeout=60)
+    running.proxy._admit.draining = False
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "shutting down" in (caught.value.details() or "")
+
+
+async def test_an_upstream_that_answers_garbage_is_not_ready(start_proxy: StartProxy) -> None:
     async def garbage(_body: bytes, _context: Any) -> bytes:
         return b"\xff\xff"
 
-    await upstream.stop()
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         "ServerReady": grpc.unary_unary_rpc_method_handler(garbage)
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
-    server.add_insecure_port(str(upstream.address))
+    port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    running = await start_proxy()
+    running = await start_proxy(upstream=f"127.0.0.1:{port}")
     async with aiohttp.ClientSession() as session, session.get(f"http://{running.admin}/readyz") as response:
         assert response.status == 503
     await server.stop(None)

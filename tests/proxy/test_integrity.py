@@ -160,7 +160,7 @@ async def test_no_answer_is_crossed_lost_or_changed_among_sizes_deadlines_and_ca
             strict=True,
         )
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while any(one.proxy._ledger.in_flight for one in running.values()):
             await asyncio.sleep(0.02)
         while any(upstream.open for upstream, _ in echoes.values()) or any(open_streams()):

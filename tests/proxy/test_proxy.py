@@ -15,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tailgate.outcome import Outcome
 from tailgate.pb import inference_pb2 as pb
+from tailgate.policy.attempts import Result
+from tailgate.policy.reserve import RENEWED
 from tailgate.protocol.envelope import RequestFrame
 from tailgate.protocol.names import MODEL_INFER, SERVICE
 from tailgate.trace.files import read_folder
@@ -79,27 +81,59 @@ async def test_an_answer_comes_back_byte_for_byte_and_is_judged(
 async def test_the_upstream_is_told_the_remaining_budget_and_never_the_label(
     upstream: ScriptedUpstream, start_proxy: StartProxy
 ) -> None:
-    running = await start_proxy(deadline="9s")
-    await running.infer("1/a", timeout=None, tailgate_label="1", tailgate_deadline_ms="4000", x_custom="kept")
+    running = await start_proxy(deadline="45s", forward_metadata="*")
+    await running.infer("1/a", timeout=None, tailgate_label="1", tailgate_deadline_ms="20000", x_custom="kept")
     metadata = dict(upstream.metadata["1/a"])
     assert "tailgate-label" not in metadata
     assert "tailgate-deadline-ms" not in metadata
     assert metadata["x-custom"] == "kept"
     assert metadata["x-request-id"] == "1/a"
-    assert 0 < upstream.timeouts_s["1/a"] <= 4.001  # gRPC rounds a timeout up to its unit
+    assert 0 < upstream.timeouts_s["1/a"] <= 20.001  # gRPC rounds a timeout up to its unit
     await running.infer("1/b", timeout=None)
-    assert 4.001 < upstream.timeouts_s["1/b"] <= 9.001
+    assert 20.001 < upstream.timeouts_s["1/b"] <= 45.001
+
+
+async def test_the_upstream_is_told_less_where_answers_take_long_on_their_way_back_through_the_proxy(
+    upstream: ScriptedUpstream, start_proxy: StartProxy
+) -> None:
+    running = await start_proxy(deadline="20s")
+    for _ in range(RENEWED):
+        running.proxy._current.reserve.lag(60.0)
+    await running.infer("1/a", timeout=None)
+    told_s = upstream.timeouts_s["1/a"]
+    assert told_s is not None
+    assert 1.0 < told_s <= 18.001  # a tenth is kept back, and no more
+    families = {one.name: one for one in text_string_to_metric_families((await get(running, "/metrics"))[1])}
+    (sample,) = families["tailgate_budget_reserve_seconds"].samples
+    assert sample.value >= 60.0
+
+
+async def test_an_upstream_that_keeps_to_the_shorter_time_it_was_told_has_kept_the_deadline(
+    upstream: ScriptedUpstream, start_proxy: StartProxy
+) -> None:
+    running = await start_proxy(deadline="3s")
+    for _ in range(RENEWED):
+        running.proxy._current.reserve.lag(60.0)
+    error = await failure(running.infer("hold/a", tailgate_label="1"))
+    assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert error.details() == "the deadline passed before the upstream answered"
+    assert trailer(error, "tailgate-outcome") == "deadline_in_flight"
+    assert await counts(running) == {("deadline_in_flight", "unknown"): 1}
+    (member,) = running.proxy._pools.by_name["default"].members
+    assert member.tally.results[Result.DEADLINE] == sum(member.tally.results.values()) == 1
+    while not upstream.cancelled:
+        await asyncio.sleep(0.01)
 
 
 async def test_a_deadline_ends_the_call_and_the_upstreams_work(
     upstream: ScriptedUpstream, start_proxy: StartProxy
 ) -> None:
-    running = await start_proxy(deadline="300ms")
-    error = await failure(running.infer("sleep:5/a", tailgate_label="1"))
+    running = await start_proxy(deadline="2s")
+    error = await failure(running.infer("hold/a", tailgate_label="1"))
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     while not upstream.cancelled:
         await asyncio.sleep(0.01)
-    assert upstream.cancelled == ["sleep:5/a"]
+    assert upstream.cancelled == ["hold/a"]
     assert upstream.finished == []
     assert trailer(error, "tailgate-outcome") == "deadline_in_flight"
     assert await counts(running) == {("deadline_in_flight", "unknown"): 1}
@@ -185,10 +219,10 @@ async def test_a_request_larger_than_allowed_is_refused_and_booked(
 async def test_a_request_without_an_id_is_given_one_and_told(start_proxy: StartProxy) -> None:
     running = await start_proxy()
     request = RequestFrame("scripted", "image", "UINT8", (1, 4)).build("", b"abcd")
-    call = running.call(request, 10.0, [])
+    call = running.call(request, 60.0, [])
     await call
     assert len(dict(await call.trailing_metadata())["x-request-id"]) == 32
-    call = running.call(request, 10.0, [("x-request-id", "mine")])
+    call = running.call(request, 60.0, [("x-request-id", "mine")])
     await call
     assert "x-request-id" not in dict(await call.trailing_metadata())
 
@@ -197,8 +231,8 @@ async def test_a_client_that_leaves_is_booked_and_the_upstream_hears_of_it(
     upstream: ScriptedUpstream, start_proxy: StartProxy
 ) -> None:
     running = await start_proxy()
-    body = RequestFrame("scripted", "image", "UINT8", (1, 4)).build("sleep:5/a", b"abcd")
-    call = running.call(body, 10.0, [])
+    body = RequestFrame("scripted", "image", "UINT8", (1, 4)).build("hold/a", b"abcd")
+    call = running.call(body, 60.0, [])
     while not upstream.started:
         await asyncio.sleep(0.01)
     call.cancel()
@@ -211,13 +245,14 @@ async def test_beyond_the_limit_requests_are_shed_with_a_pushback(
     upstream: ScriptedUpstream, start_proxy: StartProxy
 ) -> None:
     running = await start_proxy(max_in_flight=2)
-    held = [asyncio.ensure_future(running.infer(f"sleep:2/{n}")) for n in range(2)]
+    held = [asyncio.ensure_future(running.infer(f"hold/{n}")) for n in range(2)]
     while len(upstream.started) < 2:
         await asyncio.sleep(0.01)
     error = await failure(running.infer("1/c"))
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert trailer(error, "tailgate-outcome") == "shed_queue_full"
     assert trailer(error, "grpc-retry-pushback-ms") == "100"
+    upstream.released.set()
     await asyncio.gather(*held)
     assert await counts(running) == {("ok", "unknown"): 2, ("shed_queue_full", "unknown"): 1}
 
@@ -226,7 +261,7 @@ async def test_an_upstream_that_dies_and_returns_costs_only_what_was_sent_meanwh
     upstream: ScriptedUpstream, start_proxy: StartProxy
 ) -> None:
     running = await start_proxy()
-    held = [asyncio.ensure_future(failure(running.infer(f"sleep:5/{n}"))) for n in range(8)]
+    held = [asyncio.ensure_future(failure(running.infer(f"hold/{n}"))) for n in range(8)]
     while len(upstream.started) < 8:
         await asyncio.sleep(0.01)
     await upstream.stop()
@@ -249,7 +284,7 @@ async def test_an_upstream_that_dies_and_returns_costs_only_what_was_sent_meanwh
 async def test_counters_and_trace_agree_on_every_request_of_a_mixture(
     upstream: ScriptedUpstream, start_proxy: StartProxy, tmp_path: Any
 ) -> None:
-    running = await start_proxy(deadline="10s", trace=str(tmp_path))
+    running = await start_proxy(deadline="60s", trace=str(tmp_path), admission="off")
     scripts = ["1", "2", "sleep:0.3", "status:13", "status:14", "garbage", "status:3"]
     ids = [f"{scripts[n % len(scripts)]}/{n}" for n in range(140)]
     own = {"sleep:0.3": {"tailgate_deadline_ms": "100"}}  # so that only these are late, however busy the machine is
@@ -296,16 +331,20 @@ async def test_other_methods_pass_through_and_are_no_arrivals(start_proxy: Start
     assert await counts(running) == {}
 
 
-async def test_a_draining_proxy_finishes_what_is_in_flight_and_refuses_the_rest(start_proxy: StartProxy) -> None:
-    running = await start_proxy()
-    held = asyncio.ensure_future(running.infer("sleep:2/a"))
-    await running.infer("1/first")
+async def test_a_draining_proxy_finishes_what_is_in_flight_and_refuses_the_rest(
+    upstream: ScriptedUpstream, start_proxy: StartProxy
+) -> None:
+    running = await start_proxy(drain_grace="30s")
+    held = asyncio.ensure_future(running.infer("hold/a"))
+    while not upstream.started:
+        await asyncio.sleep(0.01)
     stopping = asyncio.ensure_future(running.proxy.stop())
     await asyncio.sleep(0)
     error = await failure(running.infer("1/late"))
     assert error.code() is grpc.StatusCode.UNAVAILABLE
     assert trailer(error, "tailgate-outcome") == "draining"
     assert (await get(running, "/readyz"))[0] == 503
+    upstream.released.set()
     assert await held
     await stopping
 

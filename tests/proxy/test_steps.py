@@ -16,6 +16,7 @@ from tailgate.ledger import BASE_BUCKETS_S, Ledger
 from tailgate.observation import Observation, Verdict
 from tailgate.outcome import ANSWER_SEEN, Ending, Mode, Outcome, decide
 from tailgate.pb import inference_pb2 as pb
+from tailgate.policy.reserve import RENEWED, Reserve
 from tailgate.protocol.answers import UNKNOWN_CLASS
 from tailgate.protocol.envelope import Envelope
 from tailgate_proxy.call import Answer, CallFailed, Reply
@@ -167,6 +168,20 @@ def test_what_a_client_was_told_to_have_missed_is_never_booked_as_in_time(ending
     observe.arrive()
     observe.book(call(mode=mode), reply_of(ending), 0.01, missed=True)
     assert [one.outcome for one in seen] == [decide(ending, mode, late=True)]
+
+
+def test_how_long_answers_take_on_their_way_back_is_kept_back_from_what_upstreams_are_told() -> None:
+    reserve, booked = Reserve(), Booked()
+    observe = Observe(booked.ledger, booked.known, [], reserve=reserve)
+    for ending in [Ending.UPSTREAM_ERROR] * RENEWED + [Ending.ANSWERED] * RENEWED:
+        exchange = call()
+        exchange.begun_s, exchange.answered_s = 0.001, 0.02
+        observe.arrive()
+        observe.book(exchange, reply_of(ending), 0.023)
+        if ending is Ending.UPSTREAM_ERROR:
+            assert reserve.seconds == 0.0
+    assert reserve.seconds == pytest.approx(0.003)
+    assert booked.ledger.reply.sum == pytest.approx(0.003 * RENEWED)
 
 
 def test_only_an_answer_makes_a_model_known() -> None:
@@ -338,8 +353,8 @@ def test_time_that_is_up_is_never_forwarded_as_time_without_end() -> None:
     assert dict(forwarded_headers(call(), b"up:1", -3.0))[b"grpc-timeout"] == b"1n"
 
 
-def answer(scores: tuple[float, ...], *, cut: int = 0) -> Answer:
-    response = pb.ModelInferResponse(model_name="digits", model_version="3")
+def answer(scores: tuple[float, ...], *, cut: int = 0, name: str = "") -> Answer:
+    response = pb.ModelInferResponse(model_name="digits", model_version="3", id=name)
     response.outputs.add(name="scores", datatype="FP32", shape=[1, len(scores) + cut]).contents.fp32_contents[:] = (
         scores
     )
@@ -367,6 +382,19 @@ def test_what_is_no_answer_never_reaches_the_client_as_one(body: bytes) -> None:
     reply = judge(Answer(frame_message(body)), "")
     assert (reply.ending, reply.status, reply.body) == (Ending.UPSTREAM_INVALID, Status.INTERNAL, b"")
     assert "the upstream's answer is malformed" in reply.message
+
+
+@pytest.mark.parametrize("count", [3, MAX_JUDGED_BYTES // 4])
+def test_an_answer_to_another_request_is_no_answer_however_large_it_is(count: int) -> None:
+    scores = (0.5,) * count
+    reply = judge(answer(scores, name="b"), "", request_id="a")
+    assert (reply.ending, reply.status, reply.body) == (Ending.UPSTREAM_INVALID, Status.INTERNAL, b"")
+    assert "its id is not the request's" in reply.message
+    for name, asked in (("a", "a"), ("b", ""), ("", "a")):
+        assert judge(answer(scores, name=name), "", request_id=asked).ending is Ending.ANSWERED
+    makes_ids_up = answer(scores, name="b")
+    makes_ids_up.repeats_id = False
+    assert judge(makes_ids_up, "", request_id="a").ending is Ending.ANSWERED
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.OK])

@@ -14,21 +14,27 @@ from tailgate_proxy.call import Arrival, Client, Reply
 from tailgate_proxy.compression import open_message
 from tailgate_proxy.feedback.desk import LabelDesk, Receipt
 from tailgate_proxy.feedback.wire import SUBMIT, SUBMIT_STREAM, read_batch
+from tailgate_proxy.held import Held
 
 PATHS: Final = frozenset((SUBMIT.encode(), SUBMIT_STREAM.encode()))
 MAX_BATCH_BYTES: Final = 4 << 20
-"""Longest message, as gRPC's own servers take it: tens of thousands of labels."""
+"""Longest message, as gRPC's own servers take it."""
 
 
 class FeedbackCall:
     """One call. It is no arrival of the product's kind, so it is not observed."""
 
-    def __init__(self, arrival: Arrival, client: Client, stream_id: int, desk: LabelDesk, *, stream: bool) -> None:
-        """Take batches for this desk: exactly one, or with `stream` as many as come."""
+    def __init__(
+        self, arrival: Arrival, client: Client, stream_id: int, desk: LabelDesk, held: Held, *, stream: bool
+    ) -> None:
+        """Take batches for this desk: exactly one, or with `stream` as many as come. What is there of one that is not
+        complete counts as held.
+        """
         self._encoding = arrival.by_name.get(b"grpc-encoding", b"identity").decode("latin-1")
         self._client: Client | None = client
         self._stream_id = stream_id
         self._desk = desk
+        self._held = held
         self._stream = stream
         self._body = bytearray()
         self._batches = 0
@@ -42,6 +48,9 @@ class FeedbackCall:
         if self._client is None:
             return
         self._client.taken(self._stream_id, len(piece))
+        if not self._held.take(len(piece)):
+            self._answer(Reply(Ending.SHED, Status.RESOURCE_EXHAUSTED, self._held.refusal))
+            return
         self._body += piece
         try:
             while (message := self._next()) is not None:
@@ -58,7 +67,7 @@ class FeedbackCall:
 
     def client_left(self) -> None:
         """Nobody waits any more; what was taken in stays."""
-        self._client = None
+        self._let_go()
 
     def stop(self) -> None:
         """The proxy stops."""
@@ -76,21 +85,27 @@ class FeedbackCall:
             return None
         message = bytes(body[: PREFIX_BYTES + size])
         del body[: PREFIX_BYTES + size]
+        self._held.give_back(len(message))
         return message
 
     def _answer(self, reply: Reply) -> None:
-        client, self._client = self._client, None
+        client = self._client
+        self._let_go()
         if client is not None:
             client.answer(self._stream_id, reply)
 
+    def _let_go(self) -> None:
+        """It is over."""
+        self._client = None
+        self._held.give_back(len(self._body))
+        self._body.clear()
 
-def feedback_call(
-    desk: LabelDesk,
-) -> Callable[[bytes, Arrival, Client, int], FeedbackCall]:
+
+def feedback_call(desk: LabelDesk, held: Held) -> Callable[[bytes, Arrival, Client, int], FeedbackCall]:
     """Makes such calls of their paths."""
 
     def make(path: bytes, arrival: Arrival, client: Client, stream_id: int) -> FeedbackCall:
-        return FeedbackCall(arrival, client, stream_id, desk, stream=path == SUBMIT_STREAM.encode())
+        return FeedbackCall(arrival, client, stream_id, desk, held, stream=path == SUBMIT_STREAM.encode())
 
     return make
 

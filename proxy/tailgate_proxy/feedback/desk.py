@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tailgate.errors import InvalidRequest
+from tailgate.gauges import LabelCounts
 from tailgate.labels import Judged, Label, LabelJoin, Result
 from tailgate.ledger import Histogram
 from tailgate.observation import Observation
-from tailgate.snapshot import LabelCounts
-from tailgate_proxy.feedback.wire import Read
+from tailgate_proxy.feedback.wire import MAX_ID_LENGTH, Read
 
-DELAY_BUCKETS_S: Final = (0.1, 1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
+DELAY_BUCKETS_S: Final[tuple[float, ...]] = (0.1, 1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
 MAX_ERRORS: Final = 100
 """So many malformed labels are described in a receipt; all are counted."""
 
@@ -73,8 +73,9 @@ class LabelDesk:
         )
 
     def observe(self, observation: Observation) -> None:
-        """A request has ended: a sink."""
-        self.join.observe(observation, self.now_s())
+        """A request has ended: a sink. One whose id is longer than a label's may be can have none, and is not kept."""
+        if len(observation.request_id) <= MAX_ID_LENGTH:
+            self.join.observe(observation, self.now_s())
 
     def submit(self, labels: Iterable[tuple[str, Read]], receipt: Receipt) -> None:
         """Take labels in, and write into the receipt what became of them."""
@@ -86,7 +87,7 @@ class LabelDesk:
                 self.join.reject()
                 receipt.results[Result.REJECTED] += 1
                 if len(receipt.errors) < MAX_ERRORS:
-                    receipt.errors.append((index, name, str(read)))
+                    receipt.errors.append((index, name[:MAX_ID_LENGTH], str(read)))
                 continue
             result = self.join.label(_dated(read, now_s), now_s)
             if result is None:

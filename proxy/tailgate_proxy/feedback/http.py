@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any, Final
 
 from aiohttp import web
@@ -10,15 +11,17 @@ from aiohttp.http_exceptions import ContentEncodingError
 
 from tailgate.labels import Result
 from tailgate_proxy.feedback.desk import LabelDesk, Receipt
-from tailgate_proxy.feedback.wire import read_line
+from tailgate_proxy.feedback.wire import MAX_LABELS, read_line
 
-MAX_LABELS: Final = 10_000
+MAX_LINES: Final = 2 * MAX_LABELS
+"""Of a request, empty ones among them."""
 MAX_BYTES: Final = 8 << 20
 """Of a request, unpacked."""
 LATER: Final = (Result.UNKNOWN, Result.HANDED_OVER)
 """What only ever becomes of a label some time after it came."""
 AT_ONCE: Final = 200
-"""Labels taken in before the event loop has its turn again: a fraction of a millisecond."""
+AT_ONCE_BYTES: Final = 32 << 10
+"""Labels taken in before the event loop has its turn again: a fraction of a millisecond, or one that is very long."""
 
 
 def add_feedback(application: web.Application, desk: LabelDesk) -> None:
@@ -29,13 +32,14 @@ def add_feedback(application: web.Application, desk: LabelDesk) -> None:
             body = await _read(request)
         except _Refused as refused:
             return web.json_response({"error": str(refused)}, status=refused.status)
-        lines = [line for line in body.split(b"\n") if line.strip()]
-        if len(lines) > MAX_LABELS:
-            error = f"the request has {len(lines)} labels; at most {MAX_LABELS} are taken at once"
+        lines = body.split(b"\n", MAX_LINES)
+        labels = [line for line in lines if line.strip()]
+        if len(labels) > MAX_LABELS or len(lines) > MAX_LINES:
+            error = f"the request has more than {MAX_LABELS} labels, or than {MAX_LINES} lines; give it in several"
             return web.json_response({"error": error}, status=413)
         receipt = Receipt()
-        for start in range(0, len(lines), AT_ONCE):
-            desk.submit(map(read_line, lines[start : start + AT_ONCE]), receipt)
+        for some in _portions(labels):
+            desk.submit(map(read_line, some), receipt)
             await asyncio.sleep(0)
         return web.json_response(_document(receipt))
 
@@ -59,6 +63,20 @@ async def _read(request: web.Request) -> bytes:
     except (web.RequestPayloadError, ContentEncodingError) as error:
         raise _Refused(400, "the body cannot be unpacked; its content-encoding says gzip or deflate") from error
     return bytes(body)
+
+
+def _portions(lines: list[bytes]) -> Iterator[list[bytes]]:
+    """What is taken in at once."""
+    some: list[bytes] = []
+    size = 0
+    for line in lines:
+        some.append(line)
+        size += len(line)
+        if len(some) >= AT_ONCE or size >= AT_ONCE_BYTES:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def _document(receipt: Receipt) -> dict[str, Any]:

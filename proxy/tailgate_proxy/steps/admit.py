@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tailgate.errors import Status
+from tailgate.errors import Overloaded, RequestError, Status, TooLarge
 from tailgate.http2.events import Headers
 from tailgate.outcome import Ending, Mode
 from tailgate_proxy.call import Reply
@@ -24,6 +24,20 @@ class Admit:
         self._max_in_flight = max_in_flight
         self._in_flight = 0
         self.draining = False
+
+    def allow(self, max_in_flight: int) -> None:
+        """Let so many be in flight from now on; what is in flight stays."""
+        self._max_in_flight = max_in_flight
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that have a place."""
+        return self._in_flight
+
+    @property
+    def half_full(self) -> bool:
+        """Whether half of the places are taken, or more."""
+        return 2 * self._in_flight >= self._max_in_flight
 
     def refuse_while_draining(self, _exchange: Exchange, _now_s: float) -> Reply | None:
         """A proxy that is about to stop takes nothing new."""
@@ -64,3 +78,12 @@ def refuse_expired(exchange: Exchange, now_s: float) -> Reply | None:
     ):
         return Reply(Ending.EXPIRED, Status.DEADLINE_EXCEEDED, "the deadline had passed when the request arrived")
     return None
+
+
+def reply_to_error(error: RequestError) -> Reply:
+    """What is wrong with the message, in words; where it is only too much, with the option that says how much is."""
+    if isinstance(error, TooLarge):
+        return Reply(Ending.TOO_LARGE, error.status, f"{error} (--max-message-mib)")
+    if isinstance(error, Overloaded):
+        return Reply(Ending.SHED, error.status, f"{error} (--max-held-mib)")
+    return Reply(Ending.INVALID, error.status, str(error))

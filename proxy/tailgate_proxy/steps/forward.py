@@ -9,7 +9,7 @@ from tailgate.http2.events import Field, Headers
 from tailgate.http2.grpc_headers import CONTENT_TYPE, format_grpc_timeout
 from tailgate.http2.grpc_messages import PREFIX_BYTES
 from tailgate.outcome import Ending
-from tailgate.protocol.answers import NO_CONFIDENCE, UNKNOWN_CLASS, NotAnAnswer, read_answer
+from tailgate.protocol.answers import UNKNOWN_CLASS, Judged, NotAnAnswer, read_answer, require_id
 from tailgate.protocol.envelope import read_envelope
 from tailgate.protocol.names import MODEL_INFER, REQUEST_ID
 from tailgate_proxy.call import Answer, CallFailed, Reply
@@ -61,29 +61,34 @@ def forwarded_headers(exchange: Exchange, authority: bytes, timeout_s: float, *,
 MODEL_INFER_PATH: Final = MODEL_INFER.encode()
 
 
-def judge(answer: Answer, output: str, stands_for: int = 0) -> Reply:
-    """The reply for an upstream's answer: with the class it names, or that it is no answer.
+def judge(answer: Answer, output: str, stands_for: int = 0, request_id: str = "") -> Reply:
+    """The reply for an upstream's answer: with the class it names, or that it is no answer, or none to this request.
 
     Args:
         answer: Of the upstream.
         output: The one that names the class; empty means the first one.
         stands_for: How many answers it was chosen from for a look at its confidence; 0: it was not.
+        request_id: The id in the message that is answered; empty where there is none.
     """
-    message = memoryview(answer.body)[PREFIX_BYTES:]
+    body = answer.body
+    if not answer.repeats_id:
+        request_id = ""
     try:
-        if len(message) <= MAX_JUDGED_BYTES:
-            version, predicted, confidence = read_answer(message, output, confident=stands_for > 0)
+        if len(body) - PREFIX_BYTES <= MAX_JUDGED_BYTES:
+            found = read_answer(body, output, at=PREFIX_BYTES, confident=stands_for > 0, request_id=request_id)
         else:  # fields 1 to 3 of an answer are those of a request
-            version, predicted, confidence = read_envelope(message).version, UNKNOWN_CLASS, NO_CONFIDENCE
+            envelope = read_envelope(memoryview(body)[PREFIX_BYTES:])
+            require_id(envelope.id, request_id)
+            found = Judged(envelope.version, UNKNOWN_CLASS)
     except (NotAnAnswer, InvalidRequest) as error:
         return Reply(Ending.UPSTREAM_INVALID, Status.INTERNAL, f"the upstream's answer is malformed: {error}")
     return Reply(
         Ending.ANSWERED,
-        body=answer.body,
+        body=body,
         trailers=answer.trailers,
-        version=version,
-        predicted=predicted,
-        confidence=confidence,
+        version=found.version,
+        predicted=found.predicted,
+        confidence=found.confidence,
         stands_for=stands_for,
     )
 

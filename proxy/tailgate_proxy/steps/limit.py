@@ -10,6 +10,7 @@ from tailgate.errors import Status
 from tailgate.outcome import Ending, Mode
 from tailgate_proxy.call import Reply
 from tailgate_proxy.exchange import Exchange
+from tailgate_proxy.steps.observe import RACE_S
 
 PATIENCE_S: Final = 60.0
 """How much longer than its deadline an upstream may take in observe mode, where nothing else ends its work."""
@@ -29,6 +30,26 @@ def patience(exchange: Exchange) -> Deadline:
 def next_limit(exchange: Exchange) -> Deadline:
     """The next instant at which something has to be done: the deadline, or where that has been seen to, the end."""
     return exchange.deadline if not exchange.due else patience(exchange)
+
+
+def extended(exchange: Exchange, patience_s: float) -> Deadline:
+    """When a call ends that runs on unseen."""
+    return Deadline(exchange.deadline.start_s, exchange.deadline.budget_s + patience_s)
+
+
+def upstream_over(exchange: Exchange, now_s: float) -> bool:
+    """Whether the time that the upstream was told has passed, by its clock or by ours."""
+    return now_s + RACE_S > exchange.told_until_s
+
+
+def over(exchange: Exchange, now_s: float) -> bool:
+    """Whether a call's time is up, with or without its timer's turn; the upstream may say so a moment early."""
+    return upstream_over(exchange, now_s) or patience(exchange).passed(now_s + RACE_S)
+
+
+def defaults_now(exchange: Exchange, now_s: float) -> bool:
+    """Whether it is time for the configured answer."""
+    return exchange.route.mode is Mode.DEFAULT_ANSWER and exchange.deadline.passed(now_s)
 
 
 def end_if_over(exchange: Exchange, now_s: float) -> Reply | None:

@@ -9,6 +9,7 @@ from tailgate.errors import Status
 from tailgate.ledger import Ledger
 from tailgate.observation import Expected, Observation
 from tailgate.outcome import Ending, Outcome, decide
+from tailgate.policy.reserve import Reserve
 from tailgate.protocol.names import OUTCOME, REQUEST_ID
 from tailgate_proxy.call import Reply
 from tailgate_proxy.exchange import Exchange
@@ -30,7 +31,12 @@ FallDue = Callable[[str, str, str, float], None]
 
 
 class Observe:
-    """Books what became of each request. The only place that decides an outcome."""
+    """Books what became of each request. The only place that decides an outcome.
+
+    Attributes:
+        in_flight: Requests that arrived here and are not booked yet.
+        reserve: Told how long answers took from their last byte to here.
+    """
 
     def __init__(
         self,
@@ -39,6 +45,8 @@ class Observe:
         sinks: Sequence[Callable[[Observation], None]],
         expect: Expect | None = None,
         on_due: FallDue | None = None,
+        *,
+        reserve: Reserve | None = None,
     ) -> None:
         """Book into `ledger` and hand each observation to every one of `sinks`; none of them may wait."""
         self._ledger = ledger
@@ -46,9 +54,12 @@ class Observe:
         self._sinks = sinks
         self._expect = expect
         self._on_due = on_due
+        self.reserve = reserve or Reserve()
+        self.in_flight = 0
 
     def arrive(self) -> None:
         """A request came in."""
+        self.in_flight += 1
         self._ledger.arrive()
 
     def is_late(self, exchange: Exchange, ending: Ending, now_s: float) -> bool:
@@ -64,8 +75,7 @@ class Observe:
         """The deadline of a request has passed, and it goes on all the same, or is about to be ended for that."""
         if exchange.due:
             return
-        envelope = exchange.envelope
-        model, version = self._known.labels(envelope.model, envelope.version)
+        model, version = self._labels(exchange, "")
         self._fall_due(exchange, model, version)
         if self._on_due is not None:
             self._on_due(model, version, exchange.slice, exchange.arrival_unix_s)
@@ -76,15 +86,16 @@ class Observe:
         To be called once for every `arrive`. What a client has `missed`, because it was told before that its deadline
         had passed, is late whatever the clock says.
         """
+        self.in_flight -= 1
         ending = reply.ending
         outcome = decide(ending, exchange.route.mode, late=missed or self.is_late(exchange, ending, now_s))
         if outcome is Outcome.OK_LATE_DISCARDED:
             reply.status, reply.message = Status.DEADLINE_EXCEEDED, "the answer came after the deadline"
             reply.body, reply.trailers = b"", ()
-        envelope = exchange.envelope
         if ending is Ending.ANSWERED:
-            self._known.learn(envelope.model, reply.version)
-        model, version = self._known.labels(envelope.model, reply.version or envelope.version)
+            route = exchange.route
+            self._known.learn(exchange.envelope.model, reply.version + route.version_suffix, route.pool)
+        model, version = self._labels(exchange, reply.version)
         overdue = exchange.due and self._on_due is not None
         self._fall_due(exchange, model, version)
         observation = Observation(
@@ -108,9 +119,18 @@ class Observe:
                 exchange.answered_s - exchange.begun_s,
                 now_s - exchange.answered_s,
             )
+            self.reserve.reply(now_s - exchange.answered_s)
         for sink in self._sinks:
             sink(observation)
         return mark(exchange, reply, outcome)
+
+    def _labels(self, exchange: Exchange, answered: str) -> tuple[str, str]:
+        """Model and version that a request is counted under: the version that answered, else the one asked for."""
+        envelope, route = exchange.envelope, exchange.route
+        version = answered or envelope.version
+        if version:
+            version += route.version_suffix
+        return self._known.labels(envelope.model, version, route.pool)
 
     def _expected(self, series: tuple[str, str, str], reply: Reply) -> Expected | None:
         if not reply.stands_for or self._expect is None:

@@ -17,6 +17,7 @@ from tailgate.errors import ConfigError
 from tailgate_proxy.tls.files import File, Files, Side
 
 ALPN = "h2"
+HTTP_1_1 = "http/1.1"
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2: forward secret and authenticated, none of RFC 9113's appendix A. TLS 1.3 has no others."""
 
@@ -29,13 +30,14 @@ def make_context(files: Files) -> ssl.SSLContext:
     Raises:
         ConfigError: OpenSSL does not take one of them.
     """
-    server = files.side is Side.SERVER
+    server = files.side is not Side.UPSTREAM
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_ciphers(CIPHERS)
-    context.set_alpn_protocols([ALPN])
-    context.sslobject_class = Http2Object
+    rest = files.side is Side.REST
+    context.set_alpn_protocols([HTTP_1_1 if rest else ALPN])
+    context.sslobject_class = Http1Object if rest else Http2Object
     if server:
         # No resumption: it would skip the look at a client's certificate, and connections here live long anyway.
         context.options |= ssl.OP_NO_TICKET
@@ -81,7 +83,7 @@ class Handshakes:
         """Count one. Of the upstream, log each new reason; a client could fill the log."""
         self.failures += 1
         why = reason(error)
-        told = self._side is Side.SERVER or why == self._last
+        told = self._side is not Side.UPSTREAM or why == self._last
         _log.log(logging.DEBUG if told else logging.WARNING, "TLS handshake (%s) failed: %s", self._side.value, why)
         self._last = why
 
@@ -90,8 +92,8 @@ class Handshakes:
         self._last = ""
 
 
-class Http2Object(ssl.SSLObject):
-    """A handshake that does not agree on HTTP/2 has failed: nobody ever sees such a connection."""
+class Http1Object(ssl.SSLObject):
+    """A handshake that is counted. Many a client of HTTP/1.1 does not say that it speaks that."""
 
     handshakes: Handshakes
 
@@ -99,14 +101,25 @@ class Http2Object(ssl.SSLObject):
         """Go on with it."""
         try:
             super().do_handshake()
-            if self.selected_alpn_protocol() != ALPN:
-                raise ssl.SSLError(ssl.SSL_ERROR_SSL, "the peer did not agree on HTTP/2 (ALPN h2)")
+            self.agree()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError as error:
             self.handshakes.failed(error)
             raise
         self.handshakes.succeeded()
+
+    def agree(self) -> None:
+        """Look at what was agreed on."""
+
+
+class Http2Object(Http1Object):
+    """A handshake that does not agree on HTTP/2 has failed: nobody ever sees such a connection."""
+
+    def agree(self) -> None:
+        """Look at what was agreed on."""
+        if self.selected_alpn_protocol() != ALPN:
+            raise ssl.SSLError(ssl.SSL_ERROR_SSL, "the peer did not agree on HTTP/2 (ALPN h2)")
 
 
 class RenewableContext(ssl.SSLContext):
@@ -122,7 +135,8 @@ class RenewableContext(ssl.SSLContext):
         Args:
             side: For the count of handshakes.
             current: Made by `make_context`.
-            server_name: Which name or address the peer's certificate must have; None for a server.
+            server_name: Which name or address the peer's certificate must have; None for a server, or where it is
+                the host that a connection is for.
 
         Raises:
             ConfigError: `server_name` is no name.
@@ -141,12 +155,12 @@ class RenewableContext(ssl.SSLContext):
         incoming: ssl.MemoryBIO,
         outgoing: ssl.MemoryBIO,
         server_side: bool = False,  # noqa: FBT001, FBT002 — the base class's signature
-        server_hostname: str | bytes | None = None,  # noqa: ARG002 — as above; the name to check is known from the start
+        server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
         """A new connection's side of TLS; asyncio and uvloop call this once for each."""
-        made = self.current.wrap_bio(incoming, outgoing, server_side, self._server_name, session)
-        assert isinstance(made, Http2Object)
+        made = self.current.wrap_bio(incoming, outgoing, server_side, self._server_name or server_hostname, session)
+        assert isinstance(made, Http1Object)
         made.handshakes = self.handshakes
         return made
 

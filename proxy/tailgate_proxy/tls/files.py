@@ -15,6 +15,8 @@ class Side(StrEnum):
     """Towards whom TLS is spoken."""
 
     SERVER = "server"
+    REST = "rest"
+    """Clients, too, but such as speak HTTP/1.1."""
     UPSTREAM = "upstream"
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from dataclasses import replace
 
-from tailgate.snapshot import TlsCounts
+from tailgate.gauges import TlsCounts
 from tailgate_proxy.config import ProxyConfig
 from tailgate_proxy.tls.files import Side, server_files, upstream_files
 from tailgate_proxy.tls.renewal import Renewal
@@ -15,7 +16,7 @@ LOOK_INTERVAL_S = 5.0
 """How often the files are looked at. What has changed is used once two looks have seen the same."""
 
 _ROLES = {Side.SERVER: ("server", "client_ca"), Side.UPSTREAM: ("upstream_client", "upstream_ca")}
-"""What a side's certificate and its bundle of authorities are called in metrics."""
+"""What a side's certificate and its bundle of authorities are called in metrics; clients over HTTP see the server's."""
 
 
 class Tls:
@@ -32,14 +33,20 @@ class Tls:
         self._renewals: dict[Side, Renewal] = {}
         if server is not None:
             self._renewals[Side.SERVER] = Renewal(server, None, now_s)
+            if config.rest is not None:
+                self._renewals[Side.REST] = Renewal(replace(server, side=Side.REST), None, now_s)
         if upstream is not None:
-            server_name = config.upstream_server_name or config.upstream.bare_host
-            self._renewals[Side.UPSTREAM] = Renewal(upstream, server_name, now_s)
+            self._renewals[Side.UPSTREAM] = Renewal(upstream, config.upstream_server_name, now_s)
 
     @property
     def server(self) -> ssl.SSLContext | None:
         """What clients are served with; None: without TLS."""
         return self._context(Side.SERVER)
+
+    @property
+    def rest(self) -> ssl.SSLContext | None:
+        """What clients are served with over HTTP; None: without TLS."""
+        return self._context(Side.REST)
 
     @property
     def upstream(self) -> ssl.SSLContext | None:
@@ -56,8 +63,10 @@ class Tls:
     def expiries_s(self) -> dict[str, float]:
         """When what is in use expires, in seconds since the epoch, by role."""
         expiries: dict[str, float] = {}
-        for side, renewal in self._renewals.items():
-            own, authorities = _ROLES[side]
+        for side, (own, authorities) in _ROLES.items():
+            renewal = self._renewals.get(side)
+            if renewal is None:
+                continue
             if renewal.loaded.validity is not None:
                 expiries[own] = renewal.loaded.validity.not_after_s
             if renewal.loaded.authorities_expiry_s is not None:

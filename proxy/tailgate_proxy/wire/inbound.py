@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -26,13 +25,17 @@ from tailgate_proxy.call import Arrival, Client, Ongoing, Reply
 from tailgate_proxy.compression import ACCEPTED
 from tailgate_proxy.connection_limits import ConnectionLimits, End, Standing
 from tailgate_proxy.held import Held
+from tailgate_proxy.wire.answers_held import AnswersHeld
+from tailgate_proxy.wire.came import Came
+from tailgate_proxy.wire.hang_up import HangUp
 from tailgate_proxy.wire.link import Desk, Link
+from tailgate_proxy.wire.patience import Patience
 
 Serve = Callable[[bytes, Arrival, Client, int], Ongoing]
 """Makes a call: of its path, how it arrived, who is to have the reply, and on which stream."""
 
-LEAST_BLIND_S: Final = 0.005
-"""What is less is the ordinary length of a turn of the loop."""
+BookGone = Callable[[bytes, Arrival], None]
+"""Books a call of a client that has hung up: of its path, and how it arrived."""
 
 _CODES: Final = {
     End.SETTLE_TIMEOUT: ErrorCode.SETTINGS_TIMEOUT,
@@ -56,6 +59,7 @@ class Inbound(Link):
         serve: Serve,
         desk: Desk,
         *,
+        book_gone: BookGone,
         limits: Limits,
         held: Held,
         blind_s: Callable[[float], float],
@@ -68,6 +72,7 @@ class Inbound(Link):
         Args:
             serve: Begins a call.
             desk: Shared by all connections.
+            book_gone: Told of a call instead of `serve` where nobody waits for it any more.
             limits: Of the connection.
             held: Bound of what waits in the proxy.
             blind_s: For how long, at an instant, nobody had looked.
@@ -77,40 +82,46 @@ class Inbound(Link):
         """
         super().__init__(Role.SERVER, limits, desk)
         self._serve = serve
-        self._held = held
+        self._book_gone = book_gone
+        self._answers = AnswersHeld(held)
         self._blind_s = blind_s
         self._connection_limits = connection_limits
         self._on_made = on_made
         self._on_lost = on_lost
-        self._midway_since_s: float | None = None
+        self._patience = Patience()
+        self._hang_up: HangUp | None = None
+        self._hung_up, self._looked_s = False, 0.0  # and when it was last looked
+        self._came = Came()
         self.peer = ""
         self.end = End.CLIENT
         self._calls: dict[int, Ongoing] = {}
         self._receiving: set[int] = set()  # streams whose request has not ended
-        self._answer_bytes = 0  # of answers that wait, counted as held
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the client, or turn it away."""
         name = transport.get_extra_info("peername")
         self.peer = str(name[0]) if isinstance(name, tuple) else ""
         refusal = self._on_made(self)
+        self._hang_up = HangUp(transport)
+        self._hung_up = self._hang_up.seen()  # while it waited to be taken
         super().connection_made(transport)
         if refusal is not None:
             self.end_for(refusal)
 
     def check(self, now_s: float) -> None:
         """To be called once a second: end the connection if it has kept us waiting for too long."""
-        if self._paused or not self.http2.midway:  # what it cannot complete because we do not read is not its fault
-            self._midway_since_s = None
-        elif self._midway_since_s is None:
-            self._midway_since_s = now_s
+        # What it cannot complete because we do not read is not its fault.
+        midway_since_s = self._patience.midway_since_s(now_s, midway=self.http2.midway and not self._paused)
+        left = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        unread_since_s = self._patience.unread_since_s(now_s, self._written_bytes, left)
+        waiting = (unread_since_s, *(unsent.since_s for unsent in self._unsent.values()))
         settled = self.http2.settings_acknowledged
         standing = Standing(
             self.made_s,
             self.heard_s,
             settled=settled,
-            midway_since_s=self._midway_since_s if settled else None,
-            waiting_since_s=self.waiting_since_s,
+            midway_since_s=midway_since_s if settled else None,
+            waiting_since_s=min((since_s for since_s in waiting if since_s is not None), default=None),
             busy=self.busy,
         )
         end = self._connection_limits.ends(standing, now_s)
@@ -118,18 +129,18 @@ class Inbound(Link):
             self.end_for(end)
 
     def end_for(self, end: End) -> None:
-        """End the connection, for a reason; a client that does not read is not waited for."""
+        """End the connection, for a reason; a client that does not read is not waited for, nor one that had to go a
+        while ago, and has not read that.
+        """
+        if self._transport is not None and self._transport.is_closing():
+            self.abort()
+            return
         self.end = end
         self.http2.go_away(_CODES.get(end, ErrorCode.NO_ERROR))
         if end in (End.STALL_TIMEOUT, End.ANSWERS_HELD):
             self.abort()
         else:
             self.close()
-
-    def broken(self, event: ConnectionTerminated) -> None:
-        """It broke a rule."""
-        self.end = End.PROTOCOL
-        _log.debug("%s broke a rule: %s", self.peer, event.reason)
 
     @property
     def busy(self) -> bool:
@@ -141,9 +152,11 @@ class Inbound(Link):
         super().pause_writing()
         if self._transport is not None:
             self._transport.pause_reading()
+            self._answers.stop(self._transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """It reads again."""
+        self._answers.go_on()
         super().resume_writing()
         if self._transport is not None:
             self._transport.resume_reading()
@@ -165,6 +178,9 @@ class Inbound(Link):
             self._abandon(event.stream_id)
         elif isinstance(event, WindowOpened):
             self.send_unsent(event.stream_id)
+        elif isinstance(event, ConnectionTerminated):
+            self.end = End.PROTOCOL
+            _log.debug("%s broke a rule: %s", self.peer, event.reason)
 
     def stop_all(self) -> None:
         """Answer every call there is, for the proxy stops."""
@@ -174,23 +190,20 @@ class Inbound(Link):
     def lost(self) -> None:
         """Nobody is left to answer."""
         self._on_lost(self)
-        self._held.give_back(self._answer_bytes)
-        self._answer_bytes = 0
+        self._answers.drop()
         for stream_id in list(self._calls):
             self._abandon(stream_id)
 
     def progress(self, stream_id: int, count: int) -> None:  # noqa: ARG002 — of answers, all alike
         """So much of the answers has left."""
-        self._answer_bytes -= count
-        self._held.give_back(count)
+        self._answers.leave(count)
 
     # -- a Client ------------------------------------------------------------------------------------------------------
 
     def taken(self, stream_id: int, count: int) -> None:
         """So much of a body is no longer held: the client may send as much more."""
         self.http2.acknowledge(stream_id, count)
-        if not self._flush_planned:
-            self.flush_soon()
+        self.flush_soon()
 
     def answer(self, stream_id: int, reply: Reply) -> None:
         """Put a reply on its stream."""
@@ -212,8 +225,7 @@ class Inbound(Link):
             if stream_id not in self._unsent:
                 # Answered before the request was complete: the client may stop sending.
                 self.http2.reset(stream_id, ErrorCode.NO_ERROR)
-        if not self._flush_planned:
-            self.flush_soon()
+        self.flush_soon()
 
     # -- inner ---------------------------------------------------------------------------------------------------------
 
@@ -228,32 +240,54 @@ class Inbound(Link):
 
     def _begin(self, event: HeadersReceived) -> None:
         stream_id, headers = event.stream_id, event.headers
-        fields = dict(headers)
+        fields = {name: value for name, value in headers}  # noqa: C416 — compiled, a third of dict()'s time
         refusal = http_refusal(fields)
         if refusal is not None:
             self.http2.send_headers(stream_id, ((b":status", b"%d" % refusal),), end_stream=True)
             return
+        came = self._came
+        if came.read_s != self.heard_s:
+            came.stamp(self.heard_s, self._blind_s(self.heard_s))
+        path, arrival = fields.get(b":path", b""), Arrival(headers, fields, came.at_s, came.unix_s)
+        if self._gone():
+            self._book_gone(path, arrival)
+            self.http2.reset(stream_id, ErrorCode.CANCEL)  # nobody is told, but what still comes of it is dropped
+            return
         if not event.end_stream:
             self._receiving.add(stream_id)
-        # The message may have lain at the socket for as long as nobody looked. A client's patience is counted from its
-        # sending, so the earliest instant counts: nothing is delivered as in time that may not have been.
-        blind_s = self._blind_s(self.heard_s)
-        if blind_s < LEAST_BLIND_S:
-            blind_s = 0.0
-        arrival = Arrival(headers, fields, self.heard_s - blind_s, time.time() - blind_s)
-        call = self._serve(fields.get(b":path", b""), arrival, self, stream_id)
+        call = self._serve(path, arrival, self, stream_id)
         self._calls[stream_id] = call
         call.arrive()
         if event.end_stream and stream_id in self._calls:
             call.body(_NOTHING, end=True)
 
+    def _gone(self) -> bool:
+        """Whether the client hung up behind what is being read: its calls are booked, and cost the upstream nothing."""
+        if not self._hung_up and self._looked_s != self.heard_s and self._hang_up is not None:
+            self._looked_s = self.heard_s  # once for all calls of a read
+            self._hung_up = self._hang_up.seen()
+            for stream_id in list(self._calls) if self._hung_up else ():
+                self._abandon(stream_id)
+        return self._hung_up
+
+    def write(self) -> None:
+        """Write what there is to send, if there is anybody to read it.
+
+        To write to a socket that its peer has closed would break it, and what was sent over it before could not be read
+        any more.
+        """
+        if self._hung_up:
+            self._flush_planned = False
+            self._ready.clear()
+            self.http2.data_to_send()
+        else:
+            super().write()
+
     def _hold_answer(self, stream_id: int, count: int) -> None:
         """Part of an answer has to wait for its client. Where there is no room for that, the client has to go: it is
         one that asks, and does not read.
         """
-        if self._held.take(count):
-            self._answer_bytes += count
-        else:
+        if not self._answers.wait(count):
             self.forget(stream_id)
             _log.warning("a client does not read its answers, and there is no room to keep them; it is cut off")
             self._loop.call_soon(self.end_for, End.ANSWERS_HELD)

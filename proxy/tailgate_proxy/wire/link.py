@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -19,6 +18,7 @@ from tailgate.http2.codes import Role
 from tailgate.http2.connection import Connection
 from tailgate.http2.events import ConnectionTerminated, Event, Headers
 from tailgate.http2.limits import Limits
+from tailgate_proxy.wire.unsent import Unsent
 
 FORGIVE_S: Final = 1.0
 """How often the budgets against floods are filled."""
@@ -27,18 +27,15 @@ PAUSE_S: Final = 0.0005
 """A loop that did nothing for so long was waiting for its sockets."""
 
 READ_BYTES: Final = 256 * 1024
-PROGRESS_BYTES: Final = 16 * 1024
-"""So much of what waits on a stream has to leave within the time a peer may keep us waiting: less is a trickle."""
 WRITE_AFTER_S: Final = 0.001
 """A turn of the loop that reads for longer than this writes in between."""
 WRITE_AT_ONCE: Final = 64 * 1024
 """What is more than this is written before the end of the turn, rather than copied to be kept until then."""
 
+STALL_S: Final = 0.005
+"""A timer that is overdue by more than this says that the loop did not wait, but could not go on."""
+
 _log = logging.getLogger(__name__)
-
-
-def _do_nothing(now_s: float) -> None:
-    """Nobody wants a turn."""
 
 
 class Desk:
@@ -47,8 +44,9 @@ class Desk:
     Attributes:
         loop: The loop.
         buffer: What is read into.
-        between_reads: Called with the instant after each read: a turn of the loop reads all there is, and whoever has
-            to be on time cannot wait for that.
+        between_reads: Called with the instant after each read, if there is anybody to call: a turn of the loop reads
+            all there is, and whoever has to be on time cannot wait for that.
+        overdue_s: By how much a timer that has its turn after the reads is overdue at an instant; None: there is none.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -61,7 +59,8 @@ class Desk:
         self._turns_s = (loop.time(), loop.time())
         self._active_s = 0.0
         self._since_s: float | None = None  # when the first read of this turn, or since the last write, was done
-        self.between_reads: Callable[[float], None] = _do_nothing
+        self.between_reads: Callable[[float], None] | None = None
+        self.overdue_s: Callable[[float], float] | None = None
 
     def write_soon(self, link: Link) -> None:
         """Have a connection write at the end of this turn of the loop."""
@@ -70,9 +69,16 @@ class Desk:
             self.loop.call_soon(self._end_turn)
         self._to_write.append(link)
 
+    def begin_read(self, now_s: float) -> None:
+        """A connection has been read from. Where the loop had done nothing for a while it was waiting for just this,
+        unless it stood still: then a timer is overdue.
+        """
+        if now_s - self._active_s >= PAUSE_S and (self.overdue_s is None or self.overdue_s(now_s) < STALL_S):
+            self._turns_s = (now_s, now_s)
+
     def blind_s(self, now_s: float) -> float:
-        """For how long before now nobody may have looked at the sockets: since the turn before this one began, if the
-        loop has not paused since.
+        """For how long before now nobody may have looked at the sockets: since the turn before this one began, but not
+        longer than since the loop last waited for them.
         """
         return now_s - self._turns_s[0] if now_s - self._active_s < PAUSE_S else 0.0
 
@@ -105,7 +111,8 @@ class Desk:
             self._borrowers.clear()
         self._active_s = now_s = self.loop.time()
         try:
-            self.between_reads(now_s)
+            if self.between_reads is not None:
+                self.between_reads(now_s)
         except Exception:  # noqa: BLE001 — this connection has done nothing wrong
             _log.exception("what was due between two reads failed")
         if self._since_s is None:
@@ -113,20 +120,6 @@ class Desk:
         elif self._to_write and now_s - self._since_s >= WRITE_AFTER_S:
             self._since_s = now_s
             self._write()
-
-
-class _Unsent:
-    """What waits for room on a stream."""
-
-    __slots__ = ("bytes", "end", "pieces", "progress", "since_s", "trailers")
-
-    def __init__(self, since_s: float) -> None:
-        self.pieces: deque[memoryview] = deque()
-        self.bytes = 0
-        self.end = False
-        self.trailers: Headers | None = None
-        self.since_s = since_s  # when it began to wait, or last had made progress
-        self.progress = 0  # bytes that have left since then
 
 
 class Link(asyncio.BufferedProtocol, ABC):
@@ -142,7 +135,8 @@ class Link(asyncio.BufferedProtocol, ABC):
         self._borrowing = False
         self._paused = False
         self._ready: list[bytes] = []  # taken from the connection, to be written at the end of the turn
-        self._unsent: dict[int, _Unsent] = {}
+        self._written_bytes = 0  # given to the transport, which may not have got rid of all of it
+        self._unsent: dict[int, Unsent] = {}
         self.made_s = self.heard_s = self._forgiven_s = self._loop.time()
 
     @abstractmethod
@@ -152,9 +146,6 @@ class Link(asyncio.BufferedProtocol, ABC):
     @abstractmethod
     def lost(self) -> None:
         """The connection is gone, however that came about."""
-
-    def broken(self, event: ConnectionTerminated) -> None:
-        """The peer broke a rule that ends the connection."""
 
     @abstractmethod
     def progress(self, stream_id: int, count: int) -> None:
@@ -180,17 +171,18 @@ class Link(asyncio.BufferedProtocol, ABC):
     def buffer_updated(self, nbytes: int) -> None:
         """Hand every event on; what they give to send leaves at the end of the turn."""
         self.heard_s = now_s = self._loop.time()
+        self._desk.begin_read(now_s)
         if now_s - self._forgiven_s >= FORGIVE_S:
             self._forgiven_s = now_s
             self.http2.forgive()
-        for event in self.http2.receive(self._desk.buffer[:nbytes]):
-            self.handle(event)
-            if type(event) is ConnectionTerminated:
-                self.broken(event)
-                self.close()
-        self._desk.settle()
-        if not self._flush_planned:
-            self.flush_soon()
+        try:
+            for event in self.http2.receive(self._desk.buffer[:nbytes]):
+                self.handle(event)
+                if type(event) is ConnectionTerminated:
+                    self.close()
+        finally:  # also where that failed: what others were lent has to be theirs before the buffer is read into again
+            self._desk.settle()
+        self.flush_soon()
 
     def eof_received(self) -> bool:
         """The peer will say no more; nor do we."""
@@ -219,11 +211,6 @@ class Link(asyncio.BufferedProtocol, ABC):
         """Whether there is somebody to talk to."""
         return self._transport is not None and not self._transport.is_closing() and not self.http2.terminated
 
-    @property
-    def waiting_since_s(self) -> float | None:
-        """Since when something waits for the peer to make room and makes no progress; None where nothing does."""
-        return min((unsent.since_s for unsent in self._unsent.values()), default=None)
-
     def send(
         self, stream_id: int, data: bytes | memoryview, *, end: bool = False, trailers: Headers | None = None
     ) -> int:
@@ -231,8 +218,7 @@ class Link(asyncio.BufferedProtocol, ABC):
 
         The rest is kept, and `progress` says when it goes. With trailers the stream ends after them.
         """
-        size = len(data)
-        unsent = self._unsent.get(stream_id)
+        size, sent, unsent = len(data), 0, self._unsent.get(stream_id)
         if unsent is None and not self._paused:
             sent = self.http2.send_data(stream_id, data, end_stream=end)
             if not self._borrowing and sent and type(data) is memoryview:
@@ -241,17 +227,12 @@ class Link(asyncio.BufferedProtocol, ABC):
             if sent == size:
                 if trailers is not None:
                     self.http2.send_headers(stream_id, trailers, end_stream=True)
-                if not self._flush_planned:
-                    self.flush_soon()
+                self.flush_soon()
                 return sent
-        else:
-            sent = 0
         if unsent is None:
-            unsent = self._unsent[stream_id] = _Unsent(self._loop.time())
+            unsent = self._unsent[stream_id] = Unsent(stream_id, self._loop.time())
         rest = memoryview(data)[sent:]
-        unsent.pieces.append(memoryview(bytes(rest)) if type(data) is memoryview else rest)
-        unsent.bytes += size - sent
-        unsent.end, unsent.trailers = end, trailers
+        unsent.add(memoryview(bytes(rest)) if type(data) is memoryview else rest, end=end, trailers=trailers)
         if sent:
             self.flush_soon()
         return sent
@@ -263,7 +244,11 @@ class Link(asyncio.BufferedProtocol, ABC):
                 break
             unsent = self._unsent.get(waiting)
             if unsent is not None:
-                self._go_on(waiting, unsent)
+                left = unsent.go_on(self.http2, self._loop.time())
+                if unsent.gone:
+                    del self._unsent[waiting]
+                if left:
+                    self.progress(waiting, left)
         self.flush_soon()
 
     def forget(self, stream_id: int) -> int:
@@ -298,28 +283,6 @@ class Link(asyncio.BufferedProtocol, ABC):
         if self._transport is not None:
             self._transport.abort()
 
-    def _go_on(self, stream_id: int, unsent: _Unsent) -> None:
-        left, pieces = 0, unsent.pieces
-        while pieces:
-            piece = pieces[0]
-            last = len(pieces) == 1
-            sent = self.http2.send_data(stream_id, piece, end_stream=unsent.end and last)
-            left += sent
-            if sent < len(piece):
-                pieces[0] = piece[sent:]
-                break
-            pieces.popleft()
-        if not pieces:
-            del self._unsent[stream_id]
-            if unsent.trailers is not None:
-                self.http2.send_headers(stream_id, unsent.trailers, end_stream=True)
-        if left:
-            unsent.bytes -= left
-            unsent.progress += left
-            if unsent.progress >= PROGRESS_BYTES:
-                unsent.since_s, unsent.progress = self._loop.time(), 0
-            self.progress(stream_id, left)
-
     def write(self) -> None:
         """Write what there is to send."""
         self._flush_planned = False
@@ -331,4 +294,5 @@ class Link(asyncio.BufferedProtocol, ABC):
             data = b"".join(self._ready) if len(self._ready) > 1 else self._ready[0]
             self._ready.clear()
         if data:
+            self._written_bytes += len(data)
             self._transport.write(data)

@@ -26,6 +26,7 @@ from tailgate.http2.grpc_ending import read_ending
 from tailgate.http2.grpc_messages import PREFIX_BYTES
 from tailgate.http2.grpc_status import status_of_reset
 from tailgate.http2.limits import Limits
+from tailgate.policy.attempts import Result
 from tailgate_proxy.call import Answer, Caller, CallFailed
 from tailgate_proxy.held import Held
 from tailgate_proxy.wire.link import Desk, Link
@@ -144,7 +145,6 @@ class Outbound(Link):
     def cancel(self, stream_id: int) -> None:
         """Nobody wants the answer any more."""
         if self._drop(stream_id) is not None:
-            self.http2.reset(stream_id, ErrorCode.CANCEL)
             self.flush_soon()
             self._on_change(self)
 
@@ -159,7 +159,8 @@ class Outbound(Link):
             status = status_of_reset(event.code)
             if event.retryable or event.code == ErrorCode.ENHANCE_YOUR_CALM:
                 self._room = max(len(self._waiting) - 1, 1)
-            self._fail(event.stream_id, CallFailed(status, text, retryable=event.retryable))
+            result = Result.REFUSED if event.retryable else None
+            self._fail(event.stream_id, CallFailed(status, text, retryable=event.retryable, result=result))
         elif isinstance(event, WindowOpened):
             self.send_unsent(event.stream_id)
         elif isinstance(event, SettingsChanged | GoAwayReceived | ConnectionTerminated):
@@ -180,8 +181,9 @@ class Outbound(Link):
         if not self._settled.done():
             self._settled.set_exception(ConnectionError("it closed the connection before it said what it takes"))
             self._settled.exception()  # seen, also where nobody waits any more
+        text = "the connection to the upstream broke"
         for stream_id in list(self._waiting):
-            self._fail(stream_id, CallFailed(Status.UNAVAILABLE, "the connection to the upstream broke"))
+            self._fail(stream_id, CallFailed(Status.UNAVAILABLE, text, result=Result.LOST))
         self._on_change(self)
 
     # -- inner ---------------------------------------------------------------------------------------------------------
@@ -205,13 +207,13 @@ class Outbound(Link):
         if waiting.bytes > self._max_answer_bytes:
             waiting.bytes -= size
             text = f"the upstream's answer has more than {self._max_answer_bytes - PREFIX_BYTES} bytes"
-            self._give_up(stream_id, CallFailed(Status.RESOURCE_EXHAUSTED, text))
+            self._fail(stream_id, CallFailed(Status.RESOURCE_EXHAUSTED, text, result=Result.LIMIT))
         elif not self._held.take(size):
             waiting.bytes -= size
             text = f"the proxy holds {self._held.bytes} bytes, about as many as it may (--max-held-mib)"
-            self._give_up(stream_id, CallFailed(Status.RESOURCE_EXHAUSTED, text, shed=True))
+            self._fail(stream_id, CallFailed(Status.RESOURCE_EXHAUSTED, text, shed=True, result=Result.LIMIT))
         else:
-            waiting.pieces.append(bytes(event.data))
+            waiting.pieces.append(event.data.tobytes())
             if event.end_stream:
                 self._fail(stream_id, _without_trailers(waiting.http_error))
 
@@ -226,16 +228,12 @@ class Outbound(Link):
         else:
             body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             if len(body) < PREFIX_BYTES or body[0] or int.from_bytes(body[1:PREFIX_BYTES]) != len(body) - PREFIX_BYTES:
-                caller.failed(CallFailed(Status.INTERNAL, "the upstream's answer is not one plain message"))
+                text = "the upstream's answer is not one plain message"
+                caller.failed(CallFailed(Status.INTERNAL, text, result=Result.INVALID))
             else:
                 caller.answered(Answer(body, ending.fields))
         self._room += 1
         self._on_change(self)
-
-    def _give_up(self, stream_id: int, failure: CallFailed) -> None:
-        """End a call that the upstream has not ended."""
-        self.http2.reset(stream_id, ErrorCode.CANCEL)
-        self._fail(stream_id, failure)
 
     def _fail(self, stream_id: int, failure: CallFailed) -> None:
         waiting = self._drop(stream_id)
@@ -244,12 +242,15 @@ class Outbound(Link):
             self._on_change(self)
 
     def _drop(self, stream_id: int) -> _Waiting | None:
-        """Forget a call; what was held for its answer is free."""
+        """Forget a call; what was held for its answer is free. A stream that either side has not ended ends here: one
+        that was answered before its request was whole, for one. It would count against the upstream's limit for ever.
+        """
         if self._unsent:
             self.forget(stream_id)
         waiting = self._waiting.pop(stream_id, None)
         if waiting is not None:
             self._held.give_back(waiting.bytes)
+            self.http2.reset(stream_id, ErrorCode.CANCEL)
         return waiting
 
     def _look(self) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tailgate.config import Address
 from tailgate.errors import ConfigError
 from tailgate_proxy.config import ProxyConfig
 from tailgate_proxy.feedback.visiting import Siblings
+from tailgate_proxy.reload.changes import with_fixed
+
+if TYPE_CHECKING:  # it knows of plans
+    from tailgate_proxy.reload.source import Source
 
 _LAST_PORT = 65535
 
@@ -23,15 +28,24 @@ class WorkerPlan:
         core: The core it is pinned to.
         config: What it does; its admin port is its own.
         siblings: Whom it asks about labels whose request it has not seen; None: nobody.
+        source: Where its configuration comes from, to be read again; None: it is not.
     """
 
     number: int
     core: int
     config: ProxyConfig
     siblings: Siblings | None = None
+    source: Source | None = None
 
 
-def worker_plans(config: ProxyConfig, cores: Sequence[int], meeting: Path | None = None) -> list[WorkerPlan]:
+def changed_plan(plan: WorkerPlan, source: Source) -> WorkerPlan:
+    """The plan of the same worker where what its configuration comes from has been read again."""
+    return replace(plan, config=with_fixed(source.config, plan.config), source=source)
+
+
+def worker_plans(
+    config: ProxyConfig, cores: Sequence[int], meeting: Path | None = None, source: Source | None = None
+) -> list[WorkerPlan]:
     """A plan for each of `config.workers`, by number.
 
     Cores are dealt out in turn, and again from the first when there are more workers. Admin ports follow one another;
@@ -41,6 +55,7 @@ def worker_plans(config: ProxyConfig, cores: Sequence[int], meeting: Path | None
         config: What was asked for; its port for clients is a real one, since all share it.
         cores: Those this process may use, at least one.
         meeting: The folder where they have sockets for each other; None: nowhere.
+        source: Where the configuration comes from, to be read again; None: it is not.
 
     Raises:
         ConfigError: There are not enough ports after the first admin port.
@@ -57,6 +72,7 @@ def worker_plans(config: ProxyConfig, cores: Sequence[int], meeting: Path | None
             cores[number % len(cores)],
             config.model_copy(update={"admin": Address(first.host, first.port + number if first.port else 0)}),
             Siblings(meeting, number, config.workers) if meeting is not None else None,
+            source,
         )
         for number in range(config.workers)
     ]

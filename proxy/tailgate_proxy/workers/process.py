@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 
@@ -84,6 +85,11 @@ class WorkerProcess:
         """Tell it to drain and end, if it has not ended."""
         if self._process.returncode is None:
             self._process.terminate()
+
+    def hang_up(self) -> None:
+        """Tell it to read its configuration again, if it has not ended. To be called once it is ready."""
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
         """End it at once, if it has not ended."""

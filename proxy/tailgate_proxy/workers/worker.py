@@ -43,11 +43,18 @@ def main(number: int, core: int) -> int:
         with contextlib.suppress(OSError), os.fdopen(report_to, "wb") as stream:
             stream.write(what.encode())
 
-    def ready(_listen: Address, admin: Address) -> None:
+    def ready(_listen: Address, admin: Address, _rest: Address | None) -> None:
         report(Report(admin=str(admin)))
 
     try:
-        run_proxy(handover.plan.config, ready, reuse_port=True, lifeline=STDIN, siblings=handover.plan.siblings)
+        run_proxy(
+            handover.plan.config,
+            ready,
+            reuse_port=True,
+            lifeline=STDIN,
+            siblings=handover.plan.siblings,
+            source=handover.plan.source,
+        )
     except UsageError as mistake:
         report(Report(mistake=str(mistake)))
         return EXIT_UNUSABLE

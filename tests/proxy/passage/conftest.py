@@ -18,8 +18,9 @@ from tailgate.ledger import BASE_BUCKETS_S, Ledger
 from tailgate.observation import Observation, Verdict
 from tailgate.outcome import Mode, Outcome
 from tailgate.pb import inference_pb2 as pb
+from tailgate.policy.attempts import Result
 from tailgate.protocol.envelope import RequestFrame
-from tailgate_proxy.call import MOST_TRIES, Answer, Arrival, Caller, CallFailed, Reply
+from tailgate_proxy.call import MOST_TRIES, Answer, Arrival, CallFailed, Reply, Requester, Second
 from tailgate_proxy.config import ProxyConfig
 from tailgate_proxy.default_answer import DefaultAnswer
 from tailgate_proxy.exchange import read_headers
@@ -29,6 +30,7 @@ from tailgate_proxy.passage import REPLAYABLE_BYTES, Passage
 from tailgate_proxy.pipeline import Watched, build_pipeline
 from tailgate_proxy.routes import Route, Routes
 from tailgate_proxy.steps.admit import Admit
+from tailgate_proxy.steps.enter import Entrances
 from tailgate_proxy.steps.limit import patience
 from tailgate_proxy.steps.observe import Observe
 
@@ -72,15 +74,22 @@ def body_of(kind: str, model: str, number: int) -> tuple[bytes, bytes | None]:
 
 
 class Attempt:
-    """One call to the made-up upstream, which reads as much as it is told to: a `Leg`."""
+    """One call to the made-up upstream, which reads as much as it is told to: a `Leg`.
 
-    def __init__(self, caller: Caller, room: int) -> None:
+    Where the upstream cancels nothing, it goes on with what it has whole.
+    """
+
+    def __init__(self, caller: Requester, room: int, *, cancels: bool, hedges: bool = False) -> None:
         self.caller = caller
+        self.hedges = hedges  # whether it is asked for a second call once it has all
+        self.second: Second | None = None
         self.room = room
+        self.cancels = cancels
         self.received = bytearray()
         self.kept = bytearray()
         self.ended = False  # the whole body is there
         self.over = False
+        self.left_to_finish = False  # nobody waits for it any more, and the upstream goes on with it
         self.broken = False
         self._end_kept = False
 
@@ -96,12 +105,19 @@ class Attempt:
         self.received += data[:sent]
         self.kept += data[sent:]
         self._see_end()
+        if end and self.hedges:
+            self.second = self.caller.second()
         return sent
 
     def cancel(self, stream_id: int) -> None:
         assert stream_id == id(self)
         assert not self.over
-        self.over = True
+        assert not self.left_to_finish
+        if self.cancels or not self.ended:
+            self.over = True
+        else:
+            self.left_to_finish = True
+            self.caller.goes_on()
 
     def read(self, count: int) -> None:
         """The upstream makes room for so many bytes more."""
@@ -130,6 +146,8 @@ class Call:
         self.left = False
         self.replies: list[tuple[Reply, float]] = []
         self.attempts: list[Attempt] = []
+        self.seconds: list[Second] = []  # that were made
+        self.hedges: list[Attempt] = []  # those of them that have a place
         self.answers: list[int] = []
         self.passage: Passage
 
@@ -153,7 +171,19 @@ class Call:
 
     @property
     def attempt(self) -> Attempt | None:
-        return self.attempts[-1] if self.attempts and not self.attempts[-1].over else None
+        """What it waits for at the upstream."""
+        latest = self.attempts[-1] if self.attempts else None
+        return None if latest is None or latest.over or latest.left_to_finish else latest
+
+    @property
+    def hedge(self) -> Attempt | None:
+        """Its second call, while that is under way."""
+        return None if not self.hedges or self.hedges[-1].over else self.hedges[-1]
+
+    @property
+    def at_upstream(self) -> bool:
+        """Whether the upstream is at work on it, also where nobody waits for that any more."""
+        return bool(self.attempts) and not self.attempts[-1].over
 
     @property
     def held_bytes(self) -> int:
@@ -182,7 +212,16 @@ class Call:
 class World:
     """A proxy's pipeline between made-up ends."""
 
-    def __init__(self, *, late_share: float = 0.0, max_in_flight: int = 20, max_held_bytes: int = 1 << 30) -> None:
+    def __init__(
+        self,
+        *,
+        late_share: float = 0.0,
+        max_in_flight: int = 20,
+        max_held_bytes: int = 1 << 30,
+        upstream_limit: int | None = None,
+        cancels: bool = True,
+        hedges: bool = False,
+    ) -> None:
         config = read_config(
             ProxyConfig,
             None,
@@ -199,13 +238,23 @@ class World:
         self.max_in_flight = max_in_flight
         self.upstream: list[str] = []  # what it does with the next calls; then it takes each at once
         self.room = 1 << 30
-        self.queue: list[Caller] = []
+        self.queue: list[Requester] = []
         self.calls: list[Call] = []
         self.watched: dict[int, tuple[Watched, Deadline]] = {}
         self.seen: list[Observation] = []
         self.ledger = Ledger(BASE_BUCKETS_S)
         self.held = Held(max_held_bytes)
         self.admit = Admit(max_in_flight)
+        self.upstream_limit = upstream_limit
+        self.cancels = cancels  # the upstream, what nobody waits for any more
+        self.hedges = hedges and cancels
+        self.entrances = Entrances(
+            "off" if upstream_limit is None else "fixed",
+            longest_s=ROUTES.longest_deadline_s,
+            upstream_limit=upstream_limit,
+            clock=lambda: self.now_s,
+            seed=1,
+        )
         self.pipeline = build_pipeline(
             config,
             ROUTES,
@@ -215,6 +264,7 @@ class World:
             begin=self.begin,
             watch=self.watch,
             held=self.held,
+            entrances=self.entrances,
         )
 
     def start(self, kind: str = "plain", model: str = "other", *fields: Field, named: bool = True) -> Call:
@@ -237,7 +287,7 @@ class World:
         call.feed(len(call.body), end=True)
         return call
 
-    def begin(self, caller: Caller) -> None:
+    def begin(self, caller: Requester) -> None:
         does = self.upstream.pop(0) if self.upstream else "take"
         if does == "fail":
             caller.failed(CallFailed(Status.UNAVAILABLE, "away"))
@@ -256,9 +306,33 @@ class World:
         call = next(call for call in self.calls if call.passage is caller)
         timeout_s = parse_grpc_timeout(dict(caller.headers(b"up:1", tls=False))[b"grpc-timeout"].decode())
         assert timeout_s <= max(self.latest(call) - self.now_s, 0.0) + 1e-9
-        attempt = Attempt(caller, self.room)
+        attempt = Attempt(caller, self.room, cancels=self.cancels, hedges=self.hedges)
         call.attempts.append(attempt)
         caller.begun(attempt, id(attempt))
+
+    def hedge(self, call: Call, *, place: bool = True) -> bool:
+        """Its call takes long: make a second one, if there is room to spare; another member may have a place for it
+        only later.
+        """
+        second = call.attempt.second if call.attempt is not None else None
+        if second is None or call.seconds or not second.prospect().spare:
+            return False
+        call.seconds.append(second)
+        second.take_place()
+        assert second.wanted
+        if place:
+            self.place_hedge(call)
+        return True
+
+    def place_hedge(self, call: Call) -> None:
+        """Another member has a place for its second call."""
+        (second,) = call.seconds
+        if not second.wanted or call.hedges:
+            return
+        second.headers(b"up:2", tls=False)
+        attempt = Attempt(second, self.room, cancels=True)
+        call.hedges.append(attempt)
+        second.begun(attempt, id(attempt))
 
     def latest(self, call: Call) -> float:
         """Until when anything may go on for a call."""
@@ -278,9 +352,28 @@ class World:
         """It answers, and it is no answer."""
         self._end(call).answered(Answer(frame_message(b"\xff\xff\xff")))
 
-    def fail(self, call: Call, status: Status, *, retryable: bool = False) -> None:
+    def answer_hedge(self, call: Call, predicted: int = LABEL) -> None:
+        """The other member answers its second call."""
+        call.answers.append(predicted)
+        self._end_hedge(call).answered(answer_of(predicted))
+
+    def answer_hedge_with_garbage(self, call: Call) -> None:
+        """It answers, and it is no answer."""
+        self._end_hedge(call).answered(Answer(frame_message(b"\xff\xff\xff")))
+
+    def fail_hedge(self, call: Call, status: Status = Status.INTERNAL, result: Result = Result.ERROR) -> None:
+        """It does not answer it."""
+        self._end_hedge(call).failed(CallFailed(status, "failed there", result=result))
+
+    def fail(self, call: Call, status: Status, *, retryable: bool = False, result: Result | None = None) -> None:
         """It does not answer."""
-        self._end(call).failed(CallFailed(status, "failed", ((b"theirs", b"1"),), retryable=retryable))
+        self._end(call).failed(CallFailed(status, "failed", ((b"theirs", b"1"),), retryable=retryable, result=result))
+
+    def have_done(self, call: Call, result: Result = Result.ANSWERED) -> None:
+        """It has done with a call that it had gone on with."""
+        (attempt,) = (one for one in call.attempts if one.left_to_finish and not one.over)
+        attempt.over = True
+        call.passage.done(result)
 
     def pass_time(self, seconds: float, *, timers: bool = True) -> None:
         """Time passes, and timers have their turn."""
@@ -304,6 +397,11 @@ class World:
         call.attempt.over = True
         return call.passage
 
+    def _end_hedge(self, call: Call) -> Requester:
+        assert call.hedge is not None
+        call.hedge.over = True
+        return call.hedges[-1].caller
+
     def check(self) -> None:
         """What holds at any moment."""
         assert Outcome.INTERNAL not in {seen.outcome for seen in self.seen}  # the log says what it was
@@ -311,6 +409,14 @@ class World:
         assert self.ledger.in_flight == sum(not call.passage.ended for call in self.calls)
         assert self.ledger.ended <= self.due <= self.ledger.received
         assert self.held.bytes == sum(call.held_bytes for call in self.calls) <= self.held.max_bytes
+        if self.upstream_limit is not None:
+            for counts in self.entrances.counts().values():
+                observed = sum(call.passage.exchange.route.mode is Mode.OBSERVE for call in self.calls)
+                assert 0 <= counts.in_flight <= self.upstream_limit + observed
+                waiting_there = sum(caller.wanted for caller in self.queue)
+                hedges = sum(second.wanted for call in self.calls for second in call.seconds)
+                at_upstream = sum(call.at_upstream for call in self.calls) + hedges
+                assert counts.in_flight == waiting_there + at_upstream
         for call in self.calls:
             passage = call.passage
             assert len(call.replies) <= 1
@@ -322,7 +428,10 @@ class World:
             else:
                 assert call.left or call.replies
                 assert call.attempt is None
-            for attempt in call.attempts:
+                assert call.hedge is None
+                assert not any(second.wanted for second in call.seconds)
+            assert len(call.seconds) <= 1
+            for attempt in (*call.attempts, *call.hedges):
                 expected = call.body if call.forwarded is None else call.forwarded
                 assert bytes(attempt.received) == expected[: len(attempt.received)]
                 assert not attempt.ended or bytes(attempt.received) == call.forwarded
@@ -333,6 +442,7 @@ class World:
         self.check()
         assert self.held.bytes == 0
         assert self.due == self.ledger.ended
+        assert all((counts.in_flight, counts.waiting) == (0, 0) for counts in self.entrances.counts().values())
         assert self.ledger.received == self.ledger.ended == len(self.calls)
         assert sum(self.ledger.outcomes().values()) == len(self.calls)
         by_id = {seen.request_id: seen for seen in self.seen}

@@ -18,6 +18,8 @@ from hypothesis.stateful import (
 
 from tailgate.errors import Status
 from tailgate.http2.events import Field
+from tailgate.policy.attempts import Result
+from tailgate.policy.reserve import RENEWED
 
 NewWorld = Any  # defined in conftest.py, which tests do not import
 
@@ -30,6 +32,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     new_world: NewWorld
     world: Any
+    hedges = False
 
     def pick(self, calls: Sequence[Any], choice: int) -> Any:
         return calls[choice % len(calls)] if calls else None
@@ -40,11 +43,22 @@ class AnyOrder(RuleBasedStateMachine):
     def under_way(self) -> list[Any]:
         return [call for call in self.world.calls if call.attempt is not None]
 
+    def left_to_finish(self) -> list[Any]:
+        return [call for call in self.world.calls if call.at_upstream and call.attempt is None]
+
     @initialize(
-        late_share=st.sampled_from([0.0, 1.0, 1.0]), max_held=st.sampled_from([1 << 30, 1 << 30, 1 << 30, 100_000, 60])
+        late_share=st.sampled_from([0.0, 1.0, 1.0]),
+        max_held=st.sampled_from([1 << 30, 1 << 30, 1 << 30, 100_000, 60]),
+        limit=st.sampled_from([None, None, 1, 2]),
+        cancels=st.booleans(),
+        lag_s=st.sampled_from([0.0, 0.0, 0.003, 1.0]),
     )
-    def begin(self, late_share: float, max_held: int) -> None:
-        self.world = self.new_world(late_share=late_share, max_held_bytes=max_held)
+    def begin(self, late_share: float, max_held: int, limit: int | None, cancels: bool, lag_s: float) -> None:
+        self.world = self.new_world(
+            late_share=late_share, max_held_bytes=max_held, upstream_limit=limit, cancels=cancels, hedges=self.hedges
+        )
+        for _ in range(RENEWED):
+            self.world.pipeline.reserve.lag(lag_s)
 
     @rule(kind=st.sampled_from(BODIES), model=st.sampled_from(MODELS))
     def arrive(self, kind: str, model: str) -> None:
@@ -124,6 +138,15 @@ class AnyOrder(RuleBasedStateMachine):
         if call is not None:
             self.world.fail(call, Status.UNAVAILABLE if retryable else status, retryable=retryable)
 
+    @rule(
+        choice=st.integers(0),
+        result=st.sampled_from([Result.ANSWERED, Result.ANSWERED, Result.SHED, Result.LOST, Result.DEADLINE]),
+    )
+    def have_done(self, choice: int, result: Result) -> None:
+        call = self.pick(self.left_to_finish(), choice)
+        if call is not None:
+            self.world.have_done(call, result)
+
     @rule(seconds=st.sampled_from([1e-6, 0.004, 0.02, 0.042, 0.06, 0.11]), timers=st.sampled_from([True, True, False]))
     def time_passes(self, seconds: float, timers: bool) -> None:
         self.world.pass_time(seconds, timers=timers)
@@ -138,9 +161,84 @@ class AnyOrder(RuleBasedStateMachine):
             return
         for _ in range(3):  # a limit may move, but not for ever
             self.world.pass_time(100.0)
+        while self.left_to_finish():
+            self.world.have_done(self.left_to_finish()[0])
         self.world.check_end()
+
+
+class AnyOrderHedged(AnyOrder):
+    """The same, where calls are given to another member as well."""
+
+    hedges = True
+
+    @initialize(
+        late_share=st.sampled_from([0.0, 0.0, 1.0]),
+        max_held=st.sampled_from([1 << 30, 1 << 30, 1 << 30, 100_000, 60]),
+        limit=st.sampled_from([2, 3, 10]),
+        cancels=st.sampled_from([True, True, True, False]),
+        lag_s=st.sampled_from([0.0, 0.0, 0.003, 1.0]),
+    )
+    def begin(self, late_share: float, max_held: int, limit: int | None, cancels: bool, lag_s: float) -> None:
+        super().begin(late_share, max_held, limit, cancels, lag_s)
+
+    def made(self) -> list[Any]:
+        return [call for call in self.world.calls if any(second.wanted for second in call.seconds)]
+
+    def hedged(self) -> list[Any]:
+        return [call for call in self.world.calls if call.hedge is not None]
+
+    @rule(choice=st.integers(0), place=st.sampled_from([True, True, True, False]))
+    def hedge(self, choice: int, place: bool) -> None:
+        call = self.pick([call for call in self.under_way() if not call.seconds], choice)
+        if call is not None:
+            self.world.hedge(call, place=place)
+
+    @rule(choice=st.integers(0))
+    def place_hedge(self, choice: int) -> None:
+        call = self.pick(self.made(), choice)
+        if call is not None:
+            self.world.place_hedge(call)
+
+    @rule(choice=st.integers(0), predicted=st.sampled_from([3, 4]))
+    def answer_hedge(self, choice: int, predicted: int) -> None:
+        call = self.pick(self.hedged(), choice)
+        if call is not None:
+            self.world.answer_hedge(call, predicted)
+            assert call.passage.ended
+
+    @rule(choice=st.integers(0))
+    def answer_hedge_with_garbage(self, choice: int) -> None:
+        call = self.pick(self.hedged(), choice)
+        if call is not None:
+            first = call.attempt is not None
+            self.world.answer_hedge_with_garbage(call)
+            assert call.passage.ended is not first or self.past(call)
+
+    @rule(choice=st.integers(0), result=st.sampled_from([Result.ERROR, Result.SHED, Result.LOST, Result.REJECTED]))
+    def fail_hedge(self, choice: int, result: Result) -> None:
+        call = self.pick(self.hedged(), choice)
+        if call is not None:
+            first = call.attempt is not None
+            self.world.fail_hedge(call, result=result)
+            assert call.passage.ended is not first
+
+    @rule(choice=st.integers(0))
+    def drop(self, choice: int) -> None:
+        call = self.pick(self.made(), choice)
+        if call is not None:
+            call.seconds[0].drop()
+
+    def past(self, call: Any) -> bool:
+        return bool(call.passage.exchange.deadline.passed(self.world.now_s))
 
 
 def test_whatever_happens_in_whatever_order_a_call_ends_once_and_nothing_is_lost_or_kept(new_world: NewWorld) -> None:
     AnyOrder.new_world = new_world
     run_state_machine_as_test(AnyOrder, settings=settings(max_examples=150, stateful_step_count=40, deadline=None))
+
+
+def test_the_same_holds_where_calls_are_given_to_another_member_as_well(new_world: NewWorld) -> None:
+    AnyOrderHedged.new_world = new_world
+    run_state_machine_as_test(
+        AnyOrderHedged, settings=settings(max_examples=200, stateful_step_count=40, deadline=None)
+    )

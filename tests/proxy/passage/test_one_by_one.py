@@ -8,10 +8,15 @@ import pytest
 
 from tailgate.deadline import parse_grpc_timeout
 from tailgate.errors import Status
+from tailgate.http2.grpc_messages import PREFIX_BYTES, frame_message
 from tailgate.observation import Verdict
 from tailgate.outcome import Outcome
+from tailgate.pb import inference_pb2 as pb
+from tailgate.policy.reserve import RENEWED
+from tailgate.protocol.envelope import RequestFrame
 from tailgate_proxy.call import MOST_TRIES, Answer, CallFailed
 from tailgate_proxy.passage import REPLAYABLE_BYTES
+from tailgate_proxy.steps.observe import RACE_S
 
 NewWorld = Any  # defined in conftest.py, which tests do not import
 WRONG = 4  # where the label is 3
@@ -60,6 +65,34 @@ def test_without_a_share_the_upstreams_work_ends_at_the_deadline(new_world: NewW
     world.check_end()
 
 
+@pytest.mark.parametrize("late_share", [0.0, 1.0])
+def test_once_the_time_is_up_the_client_is_told_so_in_the_same_words_whoever_noticed_first(
+    late_share: float, new_world: NewWorld
+) -> None:
+    world = new_world(late_share=late_share)
+    ours, theirs, early = world.send(), world.send(), world.send()
+    world.fail(early, Status.DEADLINE_EXCEEDED)  # by a clock of its own
+    world.pass_time(0.0501, timers=False)
+    world.fail(theirs, Status.DEADLINE_EXCEEDED)
+    world.pass_time(0.0)
+    messages = [call.replies[0][0].message for call in (ours, theirs, early)]
+    assert messages == ["the deadline passed before the upstream answered"] * 2 + ["failed"]
+    world.pass_time(0.2)
+    assert world.outcomes.count(Outcome.DEADLINE_IN_FLIGHT) == 3
+    world.check_end()
+
+
+def test_an_upstream_whose_clock_ends_a_call_a_moment_early_has_kept_the_deadline(new_world: NewWorld) -> None:
+    """gRPC's own servers round instants to milliseconds."""
+    world = new_world()
+    call = world.send()
+    world.pass_time(0.05 - RACE_S / 2)
+    world.fail(call, Status.DEADLINE_EXCEEDED)
+    assert call.replies[0][0].message == "the deadline passed before the upstream answered"
+    assert world.outcomes == [Outcome.DEADLINE_IN_FLIGHT]
+    world.check_end()
+
+
 @pytest.mark.parametrize("waiting", ["for its body", "for a place"])
 def test_a_call_that_the_upstream_does_not_have_whole_never_runs_on(waiting: str, new_world: NewWorld) -> None:
     world = new_world(late_share=1.0)
@@ -91,6 +124,59 @@ def test_what_the_upstream_has_for_a_call_that_may_run_on_includes_the_patience(
         call = world.send()
         timeout = dict(call.passage.headers(b"up:1", tls=False))[b"grpc-timeout"]
         assert parse_grpc_timeout(timeout.decode()) == pytest.approx(expected_s)
+
+
+def slow_way_back(world: Any, seconds: float) -> None:
+    """The loop was so late of late."""
+    for _ in range(RENEWED):
+        world.pipeline.reserve.lag(seconds)
+
+
+@pytest.mark.parametrize(("lag_s", "expected_s"), [(0.0, 0.05), (0.002, 0.048), (0.004, 0.046), (1.0, 0.045)])
+def test_what_the_way_back_takes_is_not_told_to_the_upstream_but_for_a_tenth_of_what_is_left(
+    lag_s: float, expected_s: float, new_world: NewWorld
+) -> None:
+    world = new_world()
+    slow_way_back(world, lag_s)
+    call = world.send()
+    timeout = dict(call.passage.headers(b"up:1", tls=False))[b"grpc-timeout"]
+    assert parse_grpc_timeout(timeout.decode()) == pytest.approx(expected_s)
+    world.pass_time(0.0499)
+    assert call.connected  # its own time is what it was
+    world.answer(call)
+    assert world.outcomes == [Outcome.OK]
+
+
+@pytest.mark.parametrize(("model", "outcome"), [("other", "deadline_in_flight"), ("soft", "default_answered")])
+def test_an_upstream_that_ends_a_call_when_the_time_it_was_told_is_over_has_kept_the_deadline(
+    model: str, outcome: str, new_world: NewWorld
+) -> None:
+    replies = []
+    for lag_s, ends_s in ((0.0, 0.0501), (0.02, 0.0451)):
+        world = new_world()
+        slow_way_back(world, lag_s)
+        call = world.send("plain", model)
+        world.pass_time(ends_s, timers=False)
+        assert call.passage.overdue
+        world.fail(call, Status.DEADLINE_EXCEEDED)
+        ((reply, at_s),) = call.replies
+        assert at_s == world.now_s
+        replies.append(reply)
+        world.check_end()
+    assert replies[0] == replies[1]
+    assert dict(replies[1].trailers)[b"tailgate-outcome"] == outcome.encode()
+
+
+def test_in_mode_observe_a_call_that_its_upstream_has_ended_ends_with_its_clients_patience(new_world: NewWorld) -> None:
+    world = new_world()
+    slow_way_back(world, 0.02)
+    call = world.send("plain", "watched", (b"grpc-timeout", b"50m"))
+    world.pass_time(0.0451)
+    world.fail(call, Status.DEADLINE_EXCEEDED)
+    world.check()
+    world.pass_time(0.0051)
+    assert world.outcomes == [Outcome.DEADLINE_IN_FLIGHT]
+    world.check_end()
 
 
 @pytest.mark.parametrize(("model", "late_share"), [("watched", 0.0), ("other", 1.0)])
@@ -297,3 +383,51 @@ def test_a_call_has_the_id_of_its_message_wherever_that_was_cut(new_world: NewWo
         call.feed(length, end=True)
         world.answer(call)
     assert [seen.request_id for seen in world.seen] == [str(number) for number in range(length + 2)]
+
+
+@pytest.mark.parametrize(("answered", "outcome"), [("last", Outcome.OK), ("0", Outcome.UPSTREAM_INVALID)])
+def test_an_answer_is_held_against_the_id_that_counts_where_a_message_gives_one_behind_its_tensors_too(
+    new_world: NewWorld, answered: str, outcome: Outcome
+) -> None:
+    world = new_world()
+    length = len(world.start().body) - PREFIX_BYTES
+    world.calls[0].leave()
+    for cut in range(length + 10):
+        call = world.start()
+        named = RequestFrame("other", "x", "UINT8", (1,)).build("0", bytes(50))
+        call.body = call.forwarded = frame_message(named + pb.ModelInferRequest(id="last").SerializeToString())
+        call.feed(cut, end=False)
+        call.feed(len(call.body), end=True)
+        call.attempt.over = True
+        call.passage.answered(Answer(frame_message(pb.ModelInferResponse(id=answered).SerializeToString())))
+        assert world.outcomes[-1] is outcome
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [pb.ModelInferRequest(model_name="tight"), pb.ModelInferRequest(model_version="2")],
+    ids=["name", "version"],
+)
+def test_no_request_is_served_by_another_model_than_it_was_counted_for(
+    new_world: NewWorld, behind: pb.ModelInferRequest
+) -> None:
+    world = new_world()
+    named = RequestFrame("other", "x", "UINT8", (1,)).build("0", bytes(2 * REPLAYABLE_BYTES))
+    body = frame_message(named + behind.SerializeToString())
+    for cut in (*range(0, 60), 2000, REPLAYABLE_BYTES, *range(len(body) - 20, len(body) + 1)):
+        call = world.start()
+        call.body = call.forwarded = body
+        call.feed(cut, end=False)
+        call.feed(len(body), end=True)
+        envelope = call.passage.exchange.envelope
+        if call.replies:
+            ((reply, _),) = call.replies
+            assert reply.status is Status.INVALID_ARGUMENT
+            assert "behind its tensors" in reply.message
+            assert not any(attempt.ended for attempt in call.attempts)
+        else:  # it was read whole before anything was decided: the last counts, as for the upstream
+            read = pb.ModelInferRequest.FromString(body[PREFIX_BYTES:])
+            assert (envelope.model, envelope.version) == (read.model_name, read.model_version)
+            world.answer(call)
+    assert set(world.outcomes) == {Outcome.OK, Outcome.REJECTED_INVALID}
+    world.check_end()

@@ -172,7 +172,7 @@ async def connect() -> AsyncIterator[Connect]:
         channels.append(channel)
         method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(MODEL_INFER)
 
-        async def infer(request_id: str, timeout: float = 10.0) -> bytes:
+        async def infer(request_id: str, timeout: float = 60.0) -> bytes:
             body = RequestFrame("scripted", "image", "UINT8", (1, 4)).build(request_id, b"abcd")
             return await method(body, timeout=timeout)
 

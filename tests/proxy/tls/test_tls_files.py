@@ -118,7 +118,7 @@ def test_without_options_there_is_no_tls_and_no_metric_of_it() -> None:
 def test_a_mistake_exits_with_2_before_anything_is_served(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tailgate", "proxy", "--upstream", "127.0.0.1:1", "--deadline", "50ms"]
     command += ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--tls-cert", "nowhere", "--tls-key", "nowhere"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)
     assert done.returncode == 2
     assert "--tls-cert nowhere cannot be read: No such file or directory" in done.stderr
     assert "Traceback" not in done.stderr

@@ -167,3 +167,17 @@ async def test_an_upstream_that_does_not_agree_on_http2_is_told_nothing(
     async with serving(context) as (address, told):
         await fails_closed(await start_proxy(upstream=address, **trust))
     assert not any(told)
+
+
+async def test_of_upstreams_with_several_names_each_must_have_its_own(
+    authority: Authority, trust: Any, start_upstream: StartUpstream, start_proxy: StartProxy
+) -> None:
+    upstream = await start_upstream(authority.issue("127.0.0.1"))
+    port = upstream.address.port
+    running = await start_proxy(upstream=f"127.0.0.1:{port},localhost:{port}", **trust)
+    members = {member.name: member for member in running.proxy._pools.by_name["default"].members}
+    for number in range(20):
+        assert await running.infer(f"1/{number}")
+    assert members[f"127.0.0.1:{port}"].upstream.connected
+    assert not members[f"localhost:{port}"].upstream.connected
+    assert len(upstream.finished) == 20

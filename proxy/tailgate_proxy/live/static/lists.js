@@ -13,10 +13,13 @@ const OUTCOMES = {
   default_answered: ["late", "late, default answer"],
   deadline_in_flight: ["late", "cut off at the deadline"],
   expired_on_arrival: ["late", "expired on arrival"],
+  expired_in_queue: ["late", "expired in the queue"],
   shed_queue_full: ["refused", "shed, too many in flight"],
+  shed_predicted_late: ["refused", "shed, could not be in time"],
   draining: ["refused", "refused, stopping"],
   rejected_invalid: ["refused", "rejected, malformed"],
   rejected_limit: ["refused", "rejected, too large"],
+  rejected_auth: ["refused", "rejected, no token for it"],
   client_cancelled: ["open", "client left"],
   upstream_unavailable: ["failed", "upstream unavailable"],
   upstream_error: ["failed", "upstream error"],
@@ -122,7 +125,7 @@ export function showAlarms({ objective, detector }, alarms, nowS) {
 
 /** The process and its upstreams. */
 export function showProcess(proxy) {
-  const upstreams = [proxy.upstream].flat();
+  const upstreams = proxy.upstreams ?? [proxy.upstream];
   const ready = upstreams.filter((one) => one.ready).length;
   setText(
     byId("proxy-line"),
@@ -130,8 +133,12 @@ export function showProcess(proxy) {
   );
   const rows = [
     ...upstreams.map((one) => ({
-      name: `upstream ${one.address}`,
-      verdict: one.ready ? { kind: "good", word: "ready" } : { kind: "floor", word: "not ready" },
+      name: `upstream ${[one.name === "default" ? "" : one.name, one.address].filter(Boolean).join(" ")}`,
+      verdict: one.ejected
+        ? { kind: "floor", word: "left out: its calls fail" }
+        : one.ready
+          ? { kind: "good", word: `ready${one.hedges ? `, ${count(one.hedges_won)} of ${count(one.hedges)} hedges won` : ""}` }
+          : { kind: "floor", word: "not ready" },
     })),
     { name: "mode", text: proxy.mode },
     { name: "deadline", text: duration(proxy.deadline_s) },

@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "PageUp": 33, "PageDown": 34, "Home": 36, "End": 35, "Tab": 9, "Enter": 13}
 
 
@@ -59,7 +59,7 @@ def browser_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"ws://127.0.0.1:{port}{path}"
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 class Page:

@@ -176,7 +176,7 @@ async def test_a_closed_tab_leaves_no_traceback_and_no_task(
         await page.until("document.querySelector('#now-value').textContent.includes('%')")
         assert server.feed.clients == 1
         await page.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while server.feed.clients:
                 await asyncio.sleep(0.01)
         await server.stop()
