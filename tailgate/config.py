@@ -9,15 +9,15 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
-from tailgate.errors import ConfigError
+from tailgate.errors import ConfigError, ConfigMistakes
 from tailgate.units import parse_duration
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\[\]:/\s]+):([0-9]{1,5})", re.ASCII)
@@ -92,6 +92,8 @@ AddressField = Annotated[Address, _value_error(_address)]
 DurationField = Annotated[float, _value_error(_duration)]
 """Seconds, written as a duration with its unit."""
 
+_MISTAKES: Final = "mistakes"
+
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 
@@ -111,8 +113,22 @@ def read_config(kind: type[ConfigT], file: Path | None, overrides: Mapping[str, 
     try:
         return kind.model_validate({**values, **given})
     except ValidationError as error:
-        sentences = [_sentence(kind, detail, file, given) for detail in error.errors(include_url=False)]
-        raise ConfigError("; ".join(sentences)) from error
+        details = error.errors(include_url=False)
+        raise ConfigMistakes([text for detail in details for text in _sentences(kind, detail, file, given)]) from error
+
+
+def several(mistakes: Sequence[tuple[Sequence[int | str], str]]) -> Exception:
+    """For a validator that finds several mistakes at once.
+
+    Args:
+        mistakes: The path of each, from the validator's own field on, and its sentence.
+    """
+    return PydanticCustomError(_MISTAKES, "there are mistakes", {_MISTAKES: mistakes})
+
+
+def missing() -> Exception:
+    """For a validator that finds that a field cannot be left out."""
+    return PydanticCustomError("missing", "it is missing")
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
@@ -124,10 +140,22 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file} is not TOML: {error}") from error
 
 
+def _sentences(kind: type[Config], detail: ErrorDetails, file: Path | None, given: Mapping[str, object]) -> list[str]:
+    if detail["type"] != _MISTAKES:
+        return [_sentence(kind, detail, file, given)]
+    found = detail.get("ctx", {})[_MISTAKES]
+    return [f"{_where([*detail['loc'], *path], file, given)} {sentence}" for path, sentence in found]
+
+
+def _where(loc: Sequence[int | str], file: Path | None, given: Mapping[str, object]) -> str:
+    """A place in a configuration, as people find it: what has no name is counted from 1."""
+    path = [part if isinstance(part, str) else f"#{part + 1}" for part in loc]
+    return f"--{path[0].replace('_', '-')}" if path[0] in given or file is None else f"{file}: {'.'.join(path)}"
+
+
 def _sentence(kind: type[Config], detail: ErrorDetails, file: Path | None, given: Mapping[str, object]) -> str:
     path = [str(part) for part in detail["loc"]]
-    field = ".".join(path)
-    where = f"--{path[0].replace('_', '-')}" if path[0] in given or file is None else f"{file}: {field}"
+    where = _where(detail["loc"], file, given)
     if detail["type"] == "missing":
         return f"{where} is missing; give --{path[0].replace('_', '-')} or write it in the configuration file"
     if detail["type"] == "extra_forbidden":

@@ -2,17 +2,20 @@
 
     TailgateError
     ├── UsageError          an option, a file or a configuration the user can mend; exit status 2
-    │   ├── ConfigError     in a configuration file or option value
+    │   ├── ConfigError     in a configuration file or option value; ConfigMistakes: all there are in it
     │   ├── DatasetError    in a labelled data set
     │   ├── WeightsError    in a model's weights
     │   └── TraceError      in a trace file
     ├── RequestError        in one request; the client is told, nobody else is touched
     │   ├── InvalidRequest      INVALID_ARGUMENT / 400
     │   ├── NotFound            NOT_FOUND / 404
+    │   ├── UnsupportedMediaType  INVALID_ARGUMENT / 415
     │   ├── TooLarge            RESOURCE_EXHAUSTED / 413
     │   ├── Overloaded          RESOURCE_EXHAUSTED / 429
     │   ├── DeadlineExceeded    DEADLINE_EXCEEDED / 504
     │   ├── Unavailable         UNAVAILABLE / 503
+    │   ├── Unauthenticated     UNAUTHENTICATED / 401
+    │   ├── PermissionDenied    PERMISSION_DENIED / 403
     │   └── Unimplemented       UNIMPLEMENTED / 501
     └── InternalError       a fault of Tailgate itself: INTERNAL / 500
 
@@ -60,6 +63,19 @@ class ConfigError(UsageError):
     """A configuration file or an option value is wrong."""
 
 
+class ConfigMistakes(ConfigError):
+    """Several things, or one, in a configuration are wrong.
+
+    Attributes:
+        sentences: One for each.
+    """
+
+    def __init__(self, sentences: list[str]) -> None:
+        """Carry them all; the text has them one behind the other."""
+        super().__init__("; ".join(sentences))
+        self.sentences = sentences
+
+
 class DatasetError(UsageError):
     """A labelled data set is missing, incomplete or unreadable."""
 
@@ -93,6 +109,13 @@ class NotFound(RequestError):
     http_status = 404
 
 
+class UnsupportedMediaType(RequestError):
+    """The request's body comes in a form that is not taken here."""
+
+    status = Status.INVALID_ARGUMENT
+    http_status = 415
+
+
 class TooLarge(RequestError):
     """The request is larger than this server takes."""
 
@@ -119,6 +142,20 @@ class Unavailable(RequestError):
 
     status = Status.UNAVAILABLE
     http_status = 503
+
+
+class Unauthenticated(RequestError):
+    """Nobody knows who asks: no token came with the request, or one that is not known."""
+
+    status = Status.UNAUTHENTICATED
+    http_status = 401
+
+
+class PermissionDenied(RequestError):
+    """It is known who asks, and that they may not."""
+
+    status = Status.PERMISSION_DENIED
+    http_status = 403
 
 
 class Unimplemented(RequestError):

@@ -25,7 +25,7 @@ STRETCH_S: Final = 60.0
 """Labelled answers are compared with what was expected of them by the minute."""
 
 KEPT_STRETCHES: Final = 1440
-ERROR_BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+ERROR_BUCKETS: Final[tuple[float, ...]] = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 _RIGHT: Final = Verdict.RIGHT
 
@@ -72,6 +72,14 @@ class Reconciled:
         return self.chance / self.weight / answers + (self.spread / self.weight) ** 2
 
 
+def _no_errors() -> deque[tuple[float, float]]:
+    return deque(maxlen=KEPT_STRETCHES)
+
+
+def _no_sizes() -> Histogram:
+    return Histogram(ERROR_BUCKETS)
+
+
 @dataclass(slots=True)
 class PastError:
     """How far off expectations were, minute by minute: those of a model version, or of one slice of it.
@@ -85,8 +93,8 @@ class PastError:
         right: How many were.
     """
 
-    errors: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=KEPT_STRETCHES))
-    sizes: Histogram = field(default_factory=lambda: Histogram(ERROR_BUCKETS))
+    errors: deque[tuple[float, float]] = field(default_factory=_no_errors)
+    sizes: Histogram = field(default_factory=_no_sizes)
     beyond: float = 0.0
     answers: float = 0.0
     expected: float = 0.0

@@ -200,6 +200,104 @@ DEADLINE = Definition(
 UPSTREAM_UP = Definition(
     "tailgate_upstream_up", GaugeMetricFamily, "1 while the upstream answers that it is ready, else 0.", ("upstream",)
 )
+_MEMBER = ("pool", "upstream")
+
+ADMISSION_LIMIT = Definition(
+    "tailgate_admission_limit",
+    GaugeMetricFamily,
+    "Requests that may be at an upstream at once, now. Where it is adaptive, it moves to and fro a little under load.",
+    ("pool",),
+)
+ADMISSION_IN_FLIGHT = Definition(
+    "tailgate_admission_in_flight", GaugeMetricFamily, "Requests that are at an upstream.", ("pool",)
+)
+ADMISSION_WAITING = Definition(
+    "tailgate_admission_waiting", GaugeMetricFamily, "Requests that wait for their turn at an upstream.", ("pool",)
+)
+ADMISSION_BOUND = Definition(
+    "tailgate_admission_waiting_bound",
+    GaugeMetricFamily,
+    "How many may wait: as many as the upstream can answer within the longest deadline. Missing until that is known.",
+    ("pool",),
+)
+ADMISSION_WAIT = Definition(
+    "tailgate_admission_wait_seconds",
+    HistogramMetricFamily,
+    "Seconds that requests waited for their turn, of those that had it; 0 where there was room at once.",
+    ("pool",),
+)
+ADMISSION_TRIED = Definition(
+    "tailgate_admission_tried",
+    CounterMetricFamily,
+    "Requests that would have been refused as too late, and were tried, in nobody's place: in_time were answered in "
+    "time, and would have been false refusals; in_vain were not. The first over the sum: the share of false refusals.",
+    ("pool", "result"),
+)
+ADMISSION_WOULD_REFUSE = Definition(
+    "tailgate_admission_would_refuse",
+    CounterMetricFamily,
+    "Requests in mode observe that in another mode would have been refused as too late.",
+    ("pool",),
+)
+ADMISSION_STRICTNESS = Definition(
+    "tailgate_admission_strictness",
+    GaugeMetricFamily,
+    "How strictly requests are refused as too late: 1 as the times of the upstream say, less the more of such refusals "
+    "prove false, 0 not at all on arrival.",
+    ("pool",),
+)
+UPSTREAM_EJECTED = Definition(
+    "tailgate_upstream_ejected",
+    GaugeMetricFamily,
+    "1 while an upstream is left out because its calls fail, though it may say that it is ready, else 0.",
+    _MEMBER,
+)
+UPSTREAM_EJECTIONS = Definition(
+    "tailgate_upstream_ejections", CounterMetricFamily, "Times that an upstream was left out for that.", _MEMBER
+)
+UPSTREAM_OUTSTANDING = Definition(
+    "tailgate_upstream_outstanding",
+    GaugeMetricFamily,
+    "Calls to an upstream that have not ended, also those that nobody waits for and that may not be cancelled.",
+    _MEMBER,
+)
+UPSTREAM_ATTEMPTS = Definition(
+    "tailgate_upstream_attempts",
+    CounterMetricFamily,
+    "Calls to an upstream that have ended, by how. A request that was tried again has several.",
+    (*_MEMBER, "result"),
+)
+UPSTREAM_REPEATS = Definition(
+    "tailgate_upstream_repeats",
+    CounterMetricFamily,
+    "Calls to an upstream that were made because an earlier one for the same request had failed, there or elsewhere.",
+    _MEMBER,
+)
+UPSTREAM_HEDGES = Definition(
+    "tailgate_upstream_hedges",
+    CounterMetricFamily,
+    "Calls to an upstream that were made because another one had not answered the same request yet.",
+    _MEMBER,
+)
+UPSTREAM_HEDGES_WON = Definition(
+    "tailgate_upstream_hedges_won",
+    CounterMetricFamily,
+    "Such calls that were answered first; the call that was slower is then overtaken.",
+    _MEMBER,
+)
+UNHEDGED = Definition(
+    "tailgate_unhedged",
+    CounterMetricFamily,
+    "Requests that were given to nobody else although their call took longer than nearly all, by why: alone (nobody "
+    "else is in use), busy (no room that nobody needs), too_late (for another, too), budget.",
+    ("pool", "reason"),
+)
+RETRIES_REFUSED = Definition(
+    "tailgate_retries_refused",
+    CounterMetricFamily,
+    "Requests that could have been tried again, and were not for want of a budget.",
+    ("pool",),
+)
 TRACE_RECORDS = Definition(
     "tailgate_trace_records",
     CounterMetricFamily,
@@ -210,6 +308,12 @@ LOOP_LAG = Definition(
     "tailgate_event_loop_lag_seconds",
     HistogramMetricFamily,
     "How much later than asked the event loop woke. While it stalls, requests can end that nobody here sees.",
+)
+RESERVE = Definition(
+    "tailgate_budget_reserve_seconds",
+    GaugeMetricFamily,
+    "How much less an upstream is told than a request has left, for the way of its answer back through the proxy; for "
+    "no request more than a tenth of what is left.",
 )
 CONNECTIONS = Definition("tailgate_connections", GaugeMetricFamily, "Clients that are connected.")
 CONNECTION_ENDS = Definition(
@@ -243,6 +347,80 @@ TLS_HANDSHAKE_FAILURES = Definition(
     "TLS handshakes that failed, with clients (server) or with the upstream: no such connection carries a request.",
     ("side",),
 )
+ACCESS_REFUSALS = Definition(
+    "tailgate_access_refusals",
+    CounterMetricFamily,
+    "Requests on any port that were not let in, by the scope they needed and the reason: missing (no token), unknown "
+    "(none of ours), scope (not good for this). Those for inference are in tailgate_requests_total as well.",
+    ("scope", "reason"),
+)
+TOKEN_RELOADS = Definition(
+    "tailgate_token_reloads", CounterMetricFamily, "Times that a new file of tokens was put to use."
+)
+TOKEN_RELOAD_FAILURES = Definition(
+    "tailgate_token_reload_failures",
+    CounterMetricFamily,
+    "Looks at a new file of tokens that found it unusable, and left the tokens in use that were; goes on while it is.",
+)
+RELOAD_SUCCESS = Definition(
+    "tailgate_config_reload_success",
+    GaugeMetricFamily,
+    "1 while the configuration in use is the one that was asked for last, 0 after one that could not be used.",
+)
+RELOAD_TIME = Definition(
+    "tailgate_config_reload_success_timestamp_seconds",
+    GaugeMetricFamily,
+    "When the configuration in use was put to use, in seconds since the epoch.",
+)
+RELOADS = Definition(
+    "tailgate_config_reloads",
+    CounterMetricFamily,
+    "Times that the configuration was read again, by whether it was put to use (success) or left the old one in use "
+    "(failure).",
+    ("result",),
+)
+SHADOW_IN_FLIGHT = Definition(
+    "tailgate_shadow_in_flight", GaugeMetricFamily, "Copies of requests, at another upstream, that have not ended."
+)
+SHADOW_REQUESTS = Definition(
+    "tailgate_shadow_requests",
+    CounterMetricFamily,
+    "Copies that ended, by outcome, as if they had been the clients' own; they count nowhere else. In time is "
+    'outcome="ok".',
+    (*_SERIES, "outcome"),
+)
+SHADOW_LABELLED = Definition(
+    "tailgate_shadow_labelled_requests",
+    CounterMetricFamily,
+    "Copies that ended and whose label is known, because it came with the request or was given for it afterwards, by "
+    'whether the answer was right. Time-critical accuracy is the share with outcome="ok" and verdict="right".',
+    (*_SERIES, "outcome", "verdict"),
+)
+SHADOW_UNLABELLED = Definition(
+    "tailgate_shadow_unlabelled",
+    CounterMetricFamily,
+    "Copies that were given up waiting for a label: too old, or too many.",
+    ("reason",),
+)
+SHADOW_LATENCY = Definition(
+    "tailgate_shadow_latency_seconds",
+    HistogramMetricFamily,
+    "Seconds from the sending of a copy to its end, however it ended.",
+    _SERIES,
+)
+SHADOW_AGREEMENTS = Definition(
+    "tailgate_shadow_agreements",
+    CounterMetricFamily,
+    "Copies whose answer names a class, as that of the original does, by whether it is the same or another one.",
+    ("model", "version", "class"),
+)
+SHADOW_DROPPED = Definition(
+    "tailgate_shadow_dropped",
+    CounterMetricFamily,
+    "Requests that were to be copied and were not, by reason; they themselves went on as ever.",
+    ("reason",),
+)
+SHADOW_HELD = Definition("tailgate_shadow_held_bytes", GaugeMetricFamily, "Bytes of requests that copies hold.")
 
 DEFINITIONS = (
     BUILD,
@@ -278,9 +456,27 @@ DEFINITIONS = (
     DETECTOR_THRESHOLD,
     DETECTOR_ALARMS,
     UPSTREAM_UP,
+    UPSTREAM_EJECTED,
+    UPSTREAM_EJECTIONS,
+    UPSTREAM_OUTSTANDING,
+    UPSTREAM_ATTEMPTS,
+    UPSTREAM_REPEATS,
+    UPSTREAM_HEDGES,
+    UPSTREAM_HEDGES_WON,
+    UNHEDGED,
+    RETRIES_REFUSED,
+    ADMISSION_LIMIT,
+    ADMISSION_IN_FLIGHT,
+    ADMISSION_WAITING,
+    ADMISSION_BOUND,
+    ADMISSION_WAIT,
+    ADMISSION_TRIED,
+    ADMISSION_WOULD_REFUSE,
+    ADMISSION_STRICTNESS,
     TRACE_RECORDS,
     LOOP_LAG,
     GC_PAUSE,
+    RESERVE,
     CONNECTIONS,
     CONNECTION_ENDS,
     HELD,
@@ -288,4 +484,18 @@ DEFINITIONS = (
     TLS_RELOADS,
     TLS_RELOAD_FAILURES,
     TLS_HANDSHAKE_FAILURES,
+    ACCESS_REFUSALS,
+    TOKEN_RELOADS,
+    TOKEN_RELOAD_FAILURES,
+    RELOAD_SUCCESS,
+    RELOAD_TIME,
+    RELOADS,
+    SHADOW_IN_FLIGHT,
+    SHADOW_REQUESTS,
+    SHADOW_LABELLED,
+    SHADOW_UNLABELLED,
+    SHADOW_LATENCY,
+    SHADOW_AGREEMENTS,
+    SHADOW_DROPPED,
+    SHADOW_HELD,
 )

@@ -102,6 +102,13 @@ class Monitor:
             self._series[key] = series
         return series
 
+    def renew_objectives(self) -> None:
+        """The objectives, or deadlines, have changed: every series is held to its own as it is now."""
+        for series in self._series.values():
+            objective = self._objectives.get(series.key.model)
+            deadline_s = self._deadline_s(series.key.model) if objective is None else objective.deadline_s
+            series.hold_to(objective, deadline_s)
+
     def expect(self, series: tuple[str, str, str], confidence: float, stands_for: int) -> Expected:
         """What is to be expected of an answer that has just come: see `Expectations.expect`."""
         return self.expectations.expect(series, confidence, stands_for)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tailgate.errors import Status
 from tailgate.outcome import ANSWER_SEEN, Outcome
@@ -50,8 +50,10 @@ class Expected(NamedTuple):
     beyond: float = 0.0
 
 
-class Observation(NamedTuple):
-    """What became of one request.
+class Observation:
+    """What became of one request; never changed.
+
+    Not a named tuple: to make one of those costs more than to count it, and one is made for every request.
 
     Attributes:
         request_id: Identifies it at client, proxy and in feedback.
@@ -72,22 +74,77 @@ class Observation(NamedTuple):
         overdue: Whether it had been counted as late before it ended, because its deadline had passed. Not in the trace.
     """
 
-    request_id: str
-    model: str
-    version: str
-    arrival_unix_s: float
-    budget_s: float
-    latency_s: float
-    outcome: Outcome
-    predicted: int = UNKNOWN_CLASS
-    label: int = UNKNOWN_CLASS
-    status: Status = Status.OK
-    lag_s: float = 0.0
-    pass_index: int = -1
-    sample: int = -1
-    slice: str = ""
-    expected: Expected | None = None
-    overdue: bool = False
+    __slots__ = (
+        "arrival_unix_s",
+        "budget_s",
+        "expected",
+        "label",
+        "lag_s",
+        "latency_s",
+        "model",
+        "outcome",
+        "overdue",
+        "pass_index",
+        "predicted",
+        "request_id",
+        "sample",
+        "slice",
+        "status",
+        "version",
+    )
+
+    def __init__(  # noqa: PLR0917 — the fields, in their order
+        self,
+        request_id: str,
+        model: str,
+        version: str,
+        arrival_unix_s: float,
+        budget_s: float,
+        latency_s: float,
+        outcome: Outcome,
+        predicted: int = UNKNOWN_CLASS,
+        label: int = UNKNOWN_CLASS,
+        status: Status = Status.OK,
+        lag_s: float = 0.0,
+        pass_index: int = -1,
+        sample: int = -1,
+        slice: str = "",  # noqa: A002 — as everywhere else
+        expected: Expected | None = None,
+        overdue: bool = False,  # noqa: FBT001, FBT002 — the fields, in their order
+    ) -> None:
+        """What is not said is what a proxy does not know."""
+        self.request_id: Final[str] = request_id
+        self.model: Final[str] = model
+        self.version: Final[str] = version
+        self.arrival_unix_s: Final[float] = arrival_unix_s
+        self.budget_s: Final[float] = budget_s
+        self.latency_s: Final[float] = latency_s
+        self.outcome: Final[Outcome] = outcome
+        self.predicted: Final[int] = predicted
+        self.label: Final[int] = label
+        self.status: Final[Status] = status
+        self.lag_s: Final[float] = lag_s
+        self.pass_index: Final[int] = pass_index
+        self.sample: Final[int] = sample
+        self.slice: Final[str] = slice
+        self.expected: Final[Expected | None] = expected
+        self.overdue: Final[bool] = overdue
+
+    def _replace(self, **changes: Any) -> Observation:
+        """Another with some fields changed, by the name that named tuples have for it."""
+        return Observation(**({name: getattr(self, name) for name in _FIELDS} | changes))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all fields are the same."""
+        return isinstance(other, Observation) and all(getattr(self, name) == getattr(other, name) for name in _FIELDS)
+
+    def __hash__(self) -> int:
+        """As it compares."""
+        return hash((self.request_id, self.arrival_unix_s, self.outcome))
+
+    def __repr__(self) -> str:
+        """As it is made."""
+        return f"Observation({', '.join(f'{name}={getattr(self, name)!r}' for name in _FIELDS)})"
 
     @property
     def verdict(self) -> Verdict:
@@ -101,3 +158,23 @@ class Observation(NamedTuple):
     def response_time_s(self) -> float:
         """`latency_s` where a complete answer was seen, else infinite: the time that thresholds are held against."""
         return self.latency_s if self.outcome in ANSWER_SEEN else math.inf
+
+
+_FIELDS: Final = (
+    "request_id",
+    "model",
+    "version",
+    "arrival_unix_s",
+    "budget_s",
+    "latency_s",
+    "outcome",
+    "predicted",
+    "label",
+    "status",
+    "lag_s",
+    "pass_index",
+    "sample",
+    "slice",
+    "expected",
+    "overdue",
+)

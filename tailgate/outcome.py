@@ -39,16 +39,22 @@ class Outcome(IntEnum):
     """The deadline came first, and the client was given the configured answer (default-answer)."""
     EXPIRED_ON_ARRIVAL = 10
     """Its deadline had passed when it came; refused."""
+    EXPIRED_IN_QUEUE = 11
+    """Its deadline passed while it waited for its turn at the upstream; refused, and never sent."""
     DEADLINE_IN_FLIGHT = 12
     """The deadline came while the upstream was at work; no answer."""
     SHED_QUEUE_FULL = 20
-    """Refused: as many requests as allowed were in flight."""
+    """Refused: as many requests as allowed were in flight, or waited."""
+    SHED_PREDICTED_LATE = 21
+    """Refused: by all that is known of the upstream, its answer could not have come in time."""
     DRAINING = 22
     """Refused: the proxy was shutting down."""
     REJECTED_INVALID = 30
     """Refused: malformed."""
     REJECTED_LIMIT = 31
     """Refused: larger than allowed."""
+    REJECTED_AUTH = 32
+    """Refused: without a token that may do this."""
     CLIENT_CANCELLED = 40
     """The client left before the deadline."""
     UPSTREAM_UNAVAILABLE = 50
@@ -90,12 +96,15 @@ class Ending(StrEnum):
 
     ANSWERED = auto()  # the upstream's answer is complete
     EXPIRED = auto()  # no time was left on arrival
+    QUEUED = auto()  # the time was up before it had its turn at the upstream
     DEADLINE = auto()  # the proxy's timer, or the upstream's word that the time was up
     DEFAULTED = auto()  # the proxy's timer, and the configured answer was given
     SHED = auto()
+    PREDICTED_LATE = auto()
     DRAINING = auto()
     INVALID = auto()
     TOO_LARGE = auto()
+    UNAUTHORIZED = auto()
     CANCELLED = auto()  # the client left
     UNREACHABLE = auto()
     UPSTREAM_ERROR = auto()
@@ -104,7 +113,7 @@ class Ending(StrEnum):
 
 
 #                       in time                         late, not passed on          late, observe
-_DECISION: dict[Ending, tuple[Outcome, Outcome, Outcome]] = {
+_DECISION: Final[dict[Ending, tuple[Outcome, Outcome, Outcome]]] = {
     Ending.ANSWERED: (Outcome.OK, Outcome.OK_LATE_DISCARDED, Outcome.OK_LATE),
     # A client's own timer and ours race: one that leaves at its deadline has met it, not changed its mind.
     Ending.CANCELLED: (Outcome.CLIENT_CANCELLED, Outcome.DEADLINE_IN_FLIGHT, Outcome.DEADLINE_IN_FLIGHT),
@@ -112,12 +121,15 @@ _DECISION: dict[Ending, tuple[Outcome, Outcome, Outcome]] = {
         ending: (outcome, outcome, outcome)
         for ending, outcome in {
             Ending.EXPIRED: Outcome.EXPIRED_ON_ARRIVAL,
+            Ending.QUEUED: Outcome.EXPIRED_IN_QUEUE,
             Ending.DEADLINE: Outcome.DEADLINE_IN_FLIGHT,
             Ending.DEFAULTED: Outcome.DEFAULT_ANSWERED,
             Ending.SHED: Outcome.SHED_QUEUE_FULL,
+            Ending.PREDICTED_LATE: Outcome.SHED_PREDICTED_LATE,
             Ending.DRAINING: Outcome.DRAINING,
             Ending.INVALID: Outcome.REJECTED_INVALID,
             Ending.TOO_LARGE: Outcome.REJECTED_LIMIT,
+            Ending.UNAUTHORIZED: Outcome.REJECTED_AUTH,
             Ending.UNREACHABLE: Outcome.UPSTREAM_UNAVAILABLE,
             Ending.UPSTREAM_ERROR: Outcome.UPSTREAM_ERROR,
             Ending.UPSTREAM_INVALID: Outcome.UPSTREAM_INVALID,
@@ -148,6 +160,8 @@ _CLIENT_DECISION: dict[Status, Outcome] = {
     Status.RESOURCE_EXHAUSTED: Outcome.SHED_QUEUE_FULL,
     Status.INVALID_ARGUMENT: Outcome.REJECTED_INVALID,
     Status.NOT_FOUND: Outcome.REJECTED_INVALID,
+    Status.UNAUTHENTICATED: Outcome.REJECTED_AUTH,
+    Status.PERMISSION_DENIED: Outcome.REJECTED_AUTH,
 }
 
 

@@ -90,6 +90,14 @@ class Series:
         self._threshold = threshold
         self._shown_alarms: deque[dict[str, Any]] = deque(maxlen=SHOWN_ALARMS)
 
+    def hold_to(self, objective: Objective | None, deadline_s: float | None) -> None:
+        """Hold it to another objective from now on; the evidence begins anew where that is another accuracy."""
+        old = None if self.objective is None else self.objective.objective
+        new = None if objective is None else objective.objective
+        if new != old:
+            self.detector = None if new is None else Detector(new, self._threshold)
+        self.objective, self.deadline_s = objective, deadline_s
+
     def advance(self, now_unix_s: float) -> tuple[list[Alarm], list[Window]]:
         """Time went on: new alarms, and the windows that became final."""
         progress = self.windows.advance(now_unix_s)

@@ -8,16 +8,25 @@ Must not live here: what a metric means (`metrics.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
 from tailgate import __version__
-from tailgate.ledger import Histogram, Ledger, Series
+from tailgate.gauges import AccessCounts, Gauges, LabelCounts, ReloadCounts, ShadowCounts
+from tailgate.ledger import Histogram, Ledger
 from tailgate.metrics import (
+    ACCESS_REFUSALS,
+    ADMISSION_BOUND,
+    ADMISSION_IN_FLIGHT,
+    ADMISSION_LIMIT,
+    ADMISSION_STRICTNESS,
+    ADMISSION_TRIED,
+    ADMISSION_WAIT,
+    ADMISSION_WAITING,
+    ADMISSION_WOULD_REFUSE,
     BUILD,
     CONNECTION_ENDS,
     CONNECTIONS,
@@ -51,123 +60,41 @@ from tailgate.metrics import (
     RECONCILED_ANSWERS,
     RECONCILED_EXPECTED,
     RECONCILED_RIGHT,
+    RELOAD_SUCCESS,
+    RELOAD_TIME,
+    RELOADS,
     REQUESTS,
+    RESERVE,
+    RETRIES_REFUSED,
     RIGHT_LATENCY,
     RIGHT_RATIO,
+    SHADOW_AGREEMENTS,
+    SHADOW_DROPPED,
+    SHADOW_HELD,
+    SHADOW_IN_FLIGHT,
+    SHADOW_LABELLED,
+    SHADOW_LATENCY,
+    SHADOW_REQUESTS,
+    SHADOW_UNLABELLED,
     STAGES,
     TLS_EXPIRY,
     TLS_HANDSHAKE_FAILURES,
     TLS_RELOAD_FAILURES,
     TLS_RELOADS,
+    TOKEN_RELOAD_FAILURES,
+    TOKEN_RELOADS,
     TRACE_RECORDS,
+    UNHEDGED,
+    UPSTREAM_ATTEMPTS,
+    UPSTREAM_EJECTED,
+    UPSTREAM_EJECTIONS,
+    UPSTREAM_HEDGES,
+    UPSTREAM_HEDGES_WON,
+    UPSTREAM_OUTSTANDING,
+    UPSTREAM_REPEATS,
     UPSTREAM_UP,
     Definition,
 )
-
-
-@dataclass(frozen=True)
-class TlsCounts:
-    """What has happened on one side of TLS.
-
-    Attributes:
-        reloads: Times that new certificate files were put to use.
-        reload_failures: Looks that found new ones unusable.
-        handshake_failures: Handshakes that failed.
-    """
-
-    reloads: int
-    reload_failures: int
-    handshake_failures: int
-
-
-@dataclass(frozen=True)
-class LabelCounts:
-    """What has happened to labels.
-
-    Attributes:
-        results: Labels by what became of them; every result is there from the start.
-        pending: Labels whose request is not known yet.
-        delays: From a request's arrival to its label, by model.
-        predictions_pending: Requests that may still be labelled.
-        unlabelled: Requests that were given up waiting for a label, by reason.
-    """
-
-    results: Mapping[str, int]
-    pending: int
-    delays: Mapping[str, Histogram]
-    predictions_pending: int
-    unlabelled: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class PastErrorCounts:
-    """How wrong the expectations of a model version were.
-
-    Attributes:
-        answers: That were reconciled with their labels, by weight.
-        expected: How many of these had been expected to be right.
-        right: How many were.
-        sizes: Of the errors, minute by minute.
-    """
-
-    answers: float
-    expected: float
-    right: float
-    sizes: Histogram
-
-
-@dataclass(frozen=True)
-class DetectorState:
-    """How a detector stands: its evidence, the evidence at which it alarms, how often it has."""
-
-    statistic: float
-    threshold: float
-    alarms: int
-
-
-@dataclass(frozen=True)
-class Gauges:
-    """What a scrape shows beside the books.
-
-    Attributes:
-        deadlines_s: By model.
-        upstreams: Whether each answers that it is ready, by address.
-        trace_written: Observations in the trace.
-        trace_dropped: Observations lost to the disk.
-        loop_lag: Of the event loop.
-        connections: Clients that are connected.
-        connection_ends: How connections ended, by reason.
-        held_bytes: What waits in the proxy.
-        certificate_expiries_s: When what is in use for TLS expires, in seconds since the epoch, by role.
-        tls: What has happened to TLS, by side; those without it are missing.
-        objectives: By model.
-        floors: By model.
-        roles: By model and version.
-        labels: What has happened to labels; None where none are taken.
-        past_errors: By model and version; those without labels are missing.
-        detectors: By series; those without an objective are missing.
-        gc_pauses: Of the garbage collector.
-        trace_labels_dropped: Labels that came after their observations and were lost to the disk.
-    """
-
-    deadlines_s: Mapping[str, float] = field(default_factory=dict)
-    upstreams: Mapping[str, bool] = field(default_factory=dict)
-    trace_written: int = 0
-    trace_dropped: int = 0
-    loop_lag: Histogram | None = None
-    connections: int = 0
-    connection_ends: Mapping[str, int] = field(default_factory=dict)
-    held_bytes: int = 0
-    certificate_expiries_s: Mapping[str, float] = field(default_factory=dict)
-    tls: Mapping[str, TlsCounts] = field(default_factory=dict)
-    objectives: Mapping[str, float] = field(default_factory=dict)
-    floors: Mapping[str, float] = field(default_factory=dict)
-    roles: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    labels: LabelCounts | None = None
-    past_errors: Mapping[tuple[str, str], PastErrorCounts] = field(default_factory=dict)
-    detectors: Mapping[Series, DetectorState] = field(default_factory=dict)
-    gc_pauses: Histogram | None = None
-    trace_labels_dropped: int = 0
 
 
 class Snapshot:
@@ -184,18 +111,21 @@ class Snapshot:
 
     def collect(self) -> Iterator[Metric]:
         """Every metric of `DEFINITIONS`, in that order."""
-        yield from _of_requests(self._ledger)
+        yield from _of_requests(self._ledger, self._gauges.in_flight)
         yield from _of_labels(self._gauges.labels)
         yield from _of_expectations(self._ledger, self._gauges)
         yield from _of_objectives(self._gauges)
         yield from _of_proxy(self._gauges)
+        yield from _of_access(self._gauges.access)
+        yield from _of_reloads(self._gauges.reloads)
+        yield from _of_shadows(self._gauges.shadows)
 
 
-def _of_requests(ledger: Ledger) -> Iterator[Metric]:
+def _of_requests(ledger: Ledger, in_flight: int | None) -> Iterator[Metric]:
     series = ledger.series.items()
     yield _with(BUILD, ((), {"version": __version__}))
     yield _with(RECEIVED, ((), ledger.received))
-    yield _with(IN_FLIGHT, ((), ledger.in_flight))
+    yield _with(IN_FLIGHT, ((), ledger.in_flight if in_flight is None else in_flight))
     yield _with(
         REQUESTS,
         *(((*key, outcome.label), count) for key, books in series for outcome, count in books.outcomes.items()),
@@ -251,8 +181,49 @@ def _of_objectives(gauges: Gauges) -> Iterator[Metric]:
     yield _with(DETECTOR_ALARMS, *((key, state.alarms) for key, state in detectors))
 
 
+def _of_admission(gauges: Gauges) -> Iterator[Metric]:
+    pools = gauges.admission.items()
+    yield _with(ADMISSION_LIMIT, *(((name,), counts.limit) for name, counts in pools))
+    yield _with(ADMISSION_IN_FLIGHT, *(((name,), counts.in_flight) for name, counts in pools))
+    yield _with(ADMISSION_WAITING, *(((name,), counts.waiting) for name, counts in pools))
+    bounds = [(name, counts.line_bound) for name, counts in pools if counts.line_bound is not None]
+    yield _with(ADMISSION_BOUND, *(((name,), bound) for name, bound in bounds))
+    yield _with_histograms(ADMISSION_WAIT, *(((name,), counts.waits) for name, counts in pools))
+    yield _with(
+        ADMISSION_TRIED,
+        *(
+            ((name, result), count)
+            for name, counts in pools
+            for result, count in (("in_time", counts.tried_in_time), ("in_vain", counts.tried_in_vain))
+        ),
+    )
+    yield _with(ADMISSION_WOULD_REFUSE, *(((name,), counts.would_refuse) for name, counts in pools))
+    yield _with(ADMISSION_STRICTNESS, *(((name,), counts.strictness) for name, counts in pools))
+
+
+def _of_upstreams(gauges: Gauges) -> Iterator[Metric]:
+    members = gauges.members.items()
+    up: dict[str, bool] = {}
+    for (_, address), counts in members:  # one that belongs to several upstreams is one server all the same
+        up[address] = up.get(address, True) and counts.ready
+    yield _with(UPSTREAM_UP, *(((address,), int(ready)) for address, ready in up.items()))
+    yield _with(UPSTREAM_EJECTED, *((key, int(counts.ejected)) for key, counts in members))
+    yield _with(UPSTREAM_EJECTIONS, *((key, counts.ejections) for key, counts in members))
+    yield _with(UPSTREAM_OUTSTANDING, *((key, counts.outstanding) for key, counts in members))
+    yield _with(
+        UPSTREAM_ATTEMPTS,
+        *(((*key, result), count) for key, counts in members for result, count in counts.results.items()),
+    )
+    yield _with(UPSTREAM_REPEATS, *((key, counts.repeats) for key, counts in members))
+    yield _with(UPSTREAM_HEDGES, *((key, counts.hedges) for key, counts in members))
+    yield _with(UPSTREAM_HEDGES_WON, *((key, counts.hedges_won) for key, counts in members))
+    yield _with(UNHEDGED, *gauges.unhedged.items())
+    yield _with(RETRIES_REFUSED, *(((name,), count) for name, count in gauges.retries_refused.items()))
+
+
 def _of_proxy(gauges: Gauges) -> Iterator[Metric]:
-    yield _with(UPSTREAM_UP, *(((address,), int(up)) for address, up in gauges.upstreams.items()))
+    yield from _of_upstreams(gauges)
+    yield from _of_admission(gauges)
     yield _with(
         TRACE_RECORDS,
         (("written",), gauges.trace_written),
@@ -261,6 +232,7 @@ def _of_proxy(gauges: Gauges) -> Iterator[Metric]:
     )
     for definition, histogram in ((LOOP_LAG, gauges.loop_lag), (GC_PAUSE, gauges.gc_pauses)):
         yield _with_histograms(definition, *(() if histogram is None else (((), histogram),)))
+    yield _with(RESERVE, ((), gauges.reserve_s))
     yield _with(CONNECTIONS, ((), gauges.connections))
     yield _with(CONNECTION_ENDS, *(((reason,), count) for reason, count in gauges.connection_ends.items()))
     yield _with(HELD, ((), gauges.held_bytes))
@@ -268,6 +240,53 @@ def _of_proxy(gauges: Gauges) -> Iterator[Metric]:
     yield _with(TLS_RELOADS, *(((side,), counts.reloads) for side, counts in gauges.tls.items()))
     yield _with(TLS_RELOAD_FAILURES, *(((side,), counts.reload_failures) for side, counts in gauges.tls.items()))
     yield _with(TLS_HANDSHAKE_FAILURES, *(((side,), counts.handshake_failures) for side, counts in gauges.tls.items()))
+
+
+def _of_access(access: AccessCounts | None) -> Iterator[Metric]:
+    refusals = {} if access is None else access.refusals
+    yield _with(ACCESS_REFUSALS, *(((scope, reason), count) for (scope, reason), count in refusals.items()))
+    yield _with(TOKEN_RELOADS, *(() if access is None else (((), access.reloads),)))
+    yield _with(TOKEN_RELOAD_FAILURES, *(() if access is None else (((), access.reload_failures),)))
+
+
+def _of_reloads(reloads: ReloadCounts | None) -> Iterator[Metric]:
+    there = [] if reloads is None else [reloads]
+    yield _with(RELOAD_SUCCESS, *(((), int(one.success)) for one in there))
+    yield _with(RELOAD_TIME, *(((), one.success_unix_s) for one in there))
+    results = [(("success",), one.successes) for one in there] + [(("failure",), one.failures) for one in there]
+    yield _with(RELOADS, *results)
+
+
+def _of_shadows(shadows: ShadowCounts | None) -> Iterator[Metric]:
+    there = [] if shadows is None else [shadows]
+    series = [one for counts in there for one in counts.ledger.series.items()]
+    yield _with(SHADOW_IN_FLIGHT, *(((), counts.ledger.in_flight) for counts in there))
+    yield _with(
+        SHADOW_REQUESTS,
+        *(((*key, outcome.label), count) for key, books in series for outcome, count in books.outcomes.items()),
+    )
+    yield _with(
+        SHADOW_LABELLED,
+        *(
+            ((*key, outcome.label, verdict.value), count)
+            for key, books in series
+            for (outcome, verdict), count in books.labelled.items()
+        ),
+    )
+    yield _with(
+        SHADOW_UNLABELLED, *(((reason,), count) for counts in there for reason, count in counts.unlabelled.items())
+    )
+    yield _with_histograms(SHADOW_LATENCY, *((key, books.latency) for key, books in series))
+    yield _with(
+        SHADOW_AGREEMENTS,
+        *(
+            ((model, version, "same" if same else "other"), count)
+            for counts in there
+            for (model, version, same), count in counts.agreements.items()
+        ),
+    )
+    yield _with(SHADOW_DROPPED, *(((reason,), count) for counts in there for reason, count in counts.dropped.items()))
+    yield _with(SHADOW_HELD, *(((), counts.held_bytes) for counts in there))
 
 
 def _with(definition: Definition, *samples: tuple[tuple[str, ...], Any]) -> Metric:

@@ -12,6 +12,10 @@ from tailgate.counts import Counts
 from tailgate.outcome import PROXY_OUTCOMES, Outcome
 
 
+def _none_of_each() -> dict[Outcome, int]:
+    return dict.fromkeys(PROXY_OUTCOMES, 0)
+
+
 @dataclass(slots=True)
 class Tally:
     """Everything that is counted of one stretch of traffic.
@@ -27,7 +31,7 @@ class Tally:
     latency: list[int]
     right_latency: list[int]
     counts: Counts = field(default_factory=Counts)
-    outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(PROXY_OUTCOMES, 0))
+    outcomes: dict[Outcome, int] = field(default_factory=_none_of_each)
 
     @classmethod
     def empty(cls, bounds_s: tuple[float, ...]) -> Tally:

@@ -68,13 +68,20 @@ class TooLate:
     labels: int = 0
 
 
-class _Hot(NamedTuple):
+class _Hot:
     """The block that was counted in last, where most likely the next request belongs as well."""
 
-    from_unix_s: float
-    until_unix_s: float
-    counts: Counts
-    tally: Tally
+    __slots__ = ("counts", "from_unix_s", "tally", "until_unix_s")
+
+    def __init__(self, from_unix_s: float, until_unix_s: float, counts: Counts, tally: Tally) -> None:
+        self.from_unix_s = from_unix_s
+        self.until_unix_s = until_unix_s
+        self.counts = counts
+        self.tally = tally
+
+    def holds(self, at_unix_s: float) -> bool:
+        """Whether it is the block of this time."""
+        return self.from_unix_s <= at_unix_s < self.until_unix_s
 
 
 _NOWHERE: Final = _Hot(math.inf, -math.inf, Counts(), Tally([], []))
@@ -134,11 +141,7 @@ class Windows:
 
         So an upstream that hangs shows at once, rather than when, and if, it answers.
         """
-        hot = (
-            self._hot
-            if self._hot.from_unix_s <= arrival_unix_s < self._hot.until_unix_s
-            else self._open(arrival_unix_s)
-        )
+        hot = self._hot if self._hot.holds(arrival_unix_s) else self._open(arrival_unix_s)
         if hot is None:
             self.too_late.requests += 1
         else:
@@ -147,7 +150,7 @@ class Windows:
     def observe(self, observation: Observation) -> None:
         """A request ended; one that is overdue was counted before, by `fall_due`, and only how it ended is added."""
         at_unix_s = observation.arrival_unix_s
-        hot = self._hot if self._hot.from_unix_s <= at_unix_s < self._hot.until_unix_s else self._open(at_unix_s)
+        hot = self._hot if self._hot.holds(at_unix_s) else self._open(at_unix_s)
         if hot is None:
             self.too_late.requests += not observation.overdue
             return
@@ -164,7 +167,7 @@ class Windows:
             ValueError: The weight is not above 0, or not finite.
         """
         at_unix_s = observation.arrival_unix_s
-        hot = self._hot if self._hot.from_unix_s <= at_unix_s < self._hot.until_unix_s else self._open(at_unix_s)
+        hot = self._hot if self._hot.holds(at_unix_s) else self._open(at_unix_s)
         if hot is None:
             self.too_late.labels += 1
             return

@@ -35,8 +35,8 @@ class Recorder:
         self._warned = False
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="trace-recorder", daemon=True)
-        self._thread.start()
+        self._worker = threading.Thread(target=self._run, name="trace-recorder", daemon=True)
+        self._worker.start()
 
     @property
     def written(self) -> int:
@@ -70,7 +70,7 @@ class Recorder:
         with self._lock:
             self._max_pending = 0
         self._closing.set()
-        self._thread.join()
+        self._worker.join()
         self._flush()
         self._writer.close()
 

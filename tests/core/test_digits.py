@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +48,14 @@ def test_each_half_is_byte_for_byte_the_one_that_was_published(half: str) -> Non
     digits = load_digits("training" if half == "training" else "validation")
     digest = hashlib.sha256(digits.images.tobytes() + digits.labels.astype("<i8").tobytes()).hexdigest()
     assert digest == DIGESTS[half]
+
+
+def test_the_halves_are_the_same_where_scikit_learn_has_to_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = load_digits("validation")
+    monkeypatch.setattr("tailgate.digits._FILE", Path("elsewhere"))
+    asked = load_digits("validation")
+    assert np.array_equal(asked.images, read.images)
+    assert np.array_equal(asked.labels, read.labels)
 
 
 def test_the_halves_hold_899_and_898_images_and_none_in_common() -> None:

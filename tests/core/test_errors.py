@@ -22,10 +22,13 @@ def test_status_numbers_are_grpcs_own() -> None:
     [
         ("InvalidRequest", Status.INVALID_ARGUMENT, 400),
         ("NotFound", Status.NOT_FOUND, 404),
+        ("UnsupportedMediaType", Status.INVALID_ARGUMENT, 415),
         ("TooLarge", Status.RESOURCE_EXHAUSTED, 413),
         ("Overloaded", Status.RESOURCE_EXHAUSTED, 429),
         ("DeadlineExceeded", Status.DEADLINE_EXCEEDED, 504),
         ("Unavailable", Status.UNAVAILABLE, 503),
+        ("Unauthenticated", Status.UNAUTHENTICATED, 401),
+        ("PermissionDenied", Status.PERMISSION_DENIED, 403),
         ("Unimplemented", Status.UNIMPLEMENTED, 501),
         ("InternalError", Status.INTERNAL, 500),
     ],

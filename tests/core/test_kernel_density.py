@@ -61,6 +61,7 @@ def test_of_normal_values_it_is_near_the_bandwidth_that_is_best_for_them() -> No
 
 
 @given(st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))
+@settings(max_examples=25, deadline=None)
 def test_a_bandwidth_has_the_values_unit(scale: float, offset: float) -> None:
     values = samples("two modes", 400, 1)
     plain, scaled = improved_sheather_jones(values), improved_sheather_jones(values * scale + offset)

@@ -8,11 +8,12 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tailgate import __version__
+from tailgate.gauges import AccessCounts, DetectorState, Gauges, LabelCounts, MemberCounts, PastErrorCounts, TlsCounts
 from tailgate.ledger import BASE_BUCKETS_S, Histogram, Ledger
 from tailgate.metrics import DEFINITIONS
 from tailgate.observation import Expected, Observation
 from tailgate.outcome import Outcome
-from tailgate.snapshot import DetectorState, Gauges, LabelCounts, PastErrorCounts, Snapshot, TlsCounts
+from tailgate.snapshot import Snapshot
 
 
 def scrape(ledger: Ledger) -> str:
@@ -20,7 +21,7 @@ def scrape(ledger: Ledger) -> str:
     lag.add(0.0005)
     gauges = Gauges(
         {"digits": 0.05},
-        {"127.0.0.1:8001": True},
+        {("default", "127.0.0.1:8001"): MemberCounts(True, False, 2, {"answered": 5, "lost": 1}, 1, 1)},
         trace_written=3,
         trace_dropped=1,
         loop_lag=lag,
@@ -36,6 +37,10 @@ def scrape(ledger: Ledger) -> str:
         past_errors={("digits", "1"): PastErrorCounts(100.0, 81.0, 80.0, lag)},
         detectors={("digits", "1", ""): DetectorState(1.5, 1000.0, 2)},
         gc_pauses=lag,
+        reserve_s=0.002,
+        retries_refused={"default": 4},
+        unhedged={("default", "budget"): 3},
+        access=AccessCounts({("infer", "missing"): 6}, reloads=2, reload_failures=1),
     )
     return generate_latest(Snapshot(ledger, gauges)).decode()
 
@@ -88,6 +93,7 @@ def test_a_scrape_balances_and_shows_what_was_booked() -> None:
     assert 'tailgate_right_deadline_ratio_bucket{le="0.25",model="digits",slice="",version="1"} 1.0' in text
     assert f'tailgate_build_info{{version="{__version__}"}} 1.0' in text
     assert 'tailgate_trace_records_total{result="dropped"} 1.0' in text
+    assert "tailgate_budget_reserve_seconds 0.002" in text
 
 
 def test_a_snapshot_does_not_move_after_it_was_taken() -> None:

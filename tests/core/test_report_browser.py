@@ -64,7 +64,7 @@ def seen_at(page: Path, width: int, folder: Path) -> dict[str, Any]:
         "--dump-dom",
         outer.as_uri(),
     ]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=180)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=900)
     body = re.search(r"<body>(.*)</body>", done.stdout, re.DOTALL)
     assert body
     found: dict[str, Any] = json.loads(html.unescape(body[1]))

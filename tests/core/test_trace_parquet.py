@@ -254,7 +254,7 @@ except UsageError as error:
     print(error)
 """
     done = subprocess.run(
-        [sys.executable, "-c", script, str(folder), str(out)], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", script, str(folder), str(out)], capture_output=True, text=True, check=True, timeout=300
     )
     assert "client.pass-00000.parquet cannot be written" in done.stdout
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before

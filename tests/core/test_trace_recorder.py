@@ -52,7 +52,7 @@ def test_what_overflows_while_the_disk_stalls_is_counted_exactly(
     writer = StalledDisk(tmp_path / "a.trace")
     recorder = Recorder(writer, max_pending=10)
     recorder.record(observation(0))
-    assert writer.stalled.wait(30)  # the first is with the disk now, so ten more can wait
+    assert writer.stalled.wait(120)  # the first is with the disk now, so ten more can wait
     for number in range(1, 101):
         recorder.record(observation(number))
     for number in range(7):
@@ -111,7 +111,7 @@ def test_a_fault_in_writing_costs_its_batch_is_logged_once_and_does_not_end_the_
             writer.tried.clear()
             with recorder._lock:  # so that they are of one batch
                 recorder._pending += [observation(number), Judged(observation(number), Label(f"id-{number}", 3))]
-            assert writer.tried.wait(30)
+            assert writer.tried.wait(120)
         writer.working = True
         recorder.record(observation(3))
         recorder.close()
