@@ -124,14 +124,17 @@ else:
 
     def _create_timerfd() -> tuple[int, Callable[[int], None]]:
         """A timerfd, and what sets it to an instant in nanoseconds."""
-        libc: Any = ctypes.CDLL(None, use_errno=True)
+        # Neither call waits. CDLL would let other threads have the interpreter meanwhile, and wait until they are done.
+        libc: Any = ctypes.PyDLL(None, use_errno=True)
         if not hasattr(libc, "timerfd_create"):
             raise OSError("this system has no timerfd")
         fd = _checked(libc.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC))
+        spec = _Itimerspec()
+        at, reference, settime = spec.it_value, ctypes.byref(spec), libc.timerfd_settime
 
         def set_ns(at_ns: int) -> None:
-            spec = _Itimerspec(_Timespec(0, 0), _Timespec(*divmod(at_ns, 1_000_000_000)))
-            _checked(libc.timerfd_settime(fd, _TFD_TIMER_ABSTIME, ctypes.byref(spec), None))
+            at.tv_sec, at.tv_nsec = divmod(at_ns, 1_000_000_000)
+            _checked(settime(fd, _TFD_TIMER_ABSTIME, reference, None))
 
         return fd, set_ns
 

@@ -21,11 +21,12 @@ from tailgate.protocol.envelope import RequestFrame
 from tailgate.protocol.names import LABEL, REQUEST_ID
 from tailgate.units import parse_duration
 from tailgate_loadgen.calibration import keep_calibration, this_machine
+from tailgate_loadgen.calls import MAX_MESSAGE_BYTES, Client, ClientName, Ended
 from tailgate_loadgen.capacity import SHARE, Calibration
 from tailgate_loadgen.event_loop import run_on_loop
 from tailgate_loadgen.options import NO_CALIBRATION, read_calibration_path
-from tailgate_loadgen.sender import Stub, infer_stub, judge
-from tailgate_loadgen.target import MAX_MESSAGE_BYTES, open_channel
+from tailgate_loadgen.sender import judge
+from tailgate_loadgen.target import open_client
 from tailgate_loadgen.tied import tied
 
 SIZES = (1_000, 12_000, 150_528, 602_112)
@@ -59,7 +60,7 @@ def calibrate(namespace: argparse.Namespace) -> int:
     """
     seconds = parse_duration(namespace.time, "--time")
     sizes = _sizes(namespace.size)
-    path = read_calibration_path(namespace)
+    path, client = read_calibration_path(namespace), namespace.client
     if path is None:
         raise ConfigError(f"--calibration is {NO_CALIBRATION!r}, and what is measured has to be kept; name a file")
     found: dict[int, float] = {}
@@ -67,13 +68,13 @@ def calibrate(namespace: argparse.Namespace) -> int:
         for size in sizes:
             frame, payload = RequestFrame("null", "image", "UINT8", (1, size)), memoryview(bytes(size))
             request_bytes = len(frame.build("calibration-00-000000", payload))
-            rounds = [run_on_loop(measure(address, frame, payload, seconds)) for _ in range(ROUNDS)]
+            rounds = [run_on_loop(measure(client, address, frame, payload, seconds)) for _ in range(ROUNDS)]
             best = max(rounds, key=lambda one: one.requests_per_s)
             if not best.requests_per_s:
                 raise UsageError(f"no request of {request_bytes} bytes ended within --time {namespace.time}; take more")
             found[request_bytes] = best.requests_per_s
             _say(request_bytes, best)
-    keep_calibration(path, this_machine(), Calibration(found, time.time()))
+    keep_calibration(path, this_machine(client), Calibration(found, time.time()))
     print(f"kept in {path}")
     return EXIT_OK
 
@@ -97,33 +98,65 @@ def null_target() -> Iterator[str]:
             process.kill()
 
 
-async def measure(address: str, frame: RequestFrame, payload: memoryview, seconds: float) -> Round:
-    """Requests a second with `OUTSTANDING` of them waited for at any time."""
+async def measure(
+    client_name: ClientName, address: str, frame: RequestFrame, payload: memoryview, seconds: float
+) -> Round:
+    """Requests a second with `OUTSTANDING` of them waited for at any time.
+
+    Raises:
+        UsageError: A request failed.
+    """
     loop = asyncio.get_running_loop()
-    async with open_channel(address) as channel:
-        stub = infer_stub(channel)
+    async with open_client(client_name, address) as client:
         start_s = loop.time() + WARMUP_S
-        asking = asyncio.gather(
-            *(_ask(stub, frame, payload, number, start_s, start_s + seconds) for number in range(OUTSTANDING))
-        )
+        asking = [_Asker(client, frame, payload, number, start_s, start_s + seconds) for number in range(OUTSTANDING)]
+        for one in asking:
+            one.ask()
         await asyncio.sleep(WARMUP_S)
         before_s, spent_before_s = loop.time(), time.process_time()
-        counts = await asking
+        await asyncio.gather(*(one.done for one in asking))
         wall_s, spent_s = loop.time() - before_s, time.process_time() - spent_before_s
-    return Round(sum(counts) / seconds, spent_s / wall_s)
+    return Round(sum(one.counted for one in asking) / seconds, spent_s / wall_s)
 
 
-async def _ask(stub: Stub, frame: RequestFrame, payload: memoryview, number: int, start_s: float, end_s: float) -> int:  # noqa: PLR0917 — what one of many does
-    """What a run does for a request, one after the other; returns how many ended in the time."""
-    loop, sent, count = asyncio.get_running_loop(), 0, 0
-    while loop.time() < end_s:
-        request_id = f"calibration-{number}-{sent}"
-        metadata = [(REQUEST_ID, request_id), (LABEL, "0")]
-        answer = await stub(frame.build(request_id, payload), timeout=TIMEOUT_S, metadata=metadata)
-        judge(Status.OK, answer, late=False)
-        sent += 1
-        count += start_s <= loop.time() < end_s
-    return count
+class _Asker:
+    """One of many: does what a run does for a request, one after the other.
+
+    Attributes:
+        counted: How many ended in the time.
+        done: When it has asked its last; fails with the first request that does.
+    """
+
+    def __init__(  # noqa: PLR0917 - what one of many does
+        self, client: Client, frame: RequestFrame, payload: memoryview, number: int, start_s: float, end_s: float
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._client, self._frame, self._payload = client, frame, payload
+        self._number, self._start_s, self._end_s = number, start_s, end_s
+        self._asked = 0
+        self.counted = 0
+        self.done: asyncio.Future[None] = self._loop.create_future()
+
+    def ask(self) -> None:
+        request_id = f"calibration-{self._number}-{self._asked}"
+        self._asked += 1
+        call = self._client.prepare(
+            self._frame.before(request_id, len(self._payload)), self._payload, ((REQUEST_ID, request_id), (LABEL, "0"))
+        )
+        call.begin(TIMEOUT_S, self._ended)
+
+    def _ended(self, ended: Ended) -> None:
+        if ended.status is not Status.OK:
+            why = f"the target that does nothing ended a request with {ended.status.name} ({ended.message})"
+            self.done.set_exception(UsageError(f"{why}; calibrate again"))
+            return
+        judge(Status.OK, ended.answer, late=False)
+        now_s = self._loop.time()
+        self.counted += self._start_s <= now_s < self._end_s
+        if now_s < self._end_s:
+            self.ask()
+        else:
+            self.done.set_result(None)
 
 
 def _sizes(given: Sequence[int] | None) -> Sequence[int]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from tailgate.errors import ConfigError
 from tailgate.whole_file import write_whole_file
+from tailgate_loadgen.calls import DEFAULT_CLIENT, ClientName
 from tailgate_loadgen.capacity import NONE_MADE, NOT_ASKED, Calibration
 from tailgate_loadgen.event_loop import loop_name
 
@@ -36,6 +37,7 @@ class Key:
         python: Its version.
         grpc: The version of gRPC.
         loop: The event loop.
+        client: What makes the calls.
     """
 
     cpu: str
@@ -43,11 +45,12 @@ class Key:
     python: str
     grpc: str
     loop: str
+    client: ClientName = DEFAULT_CLIENT
 
 
-def this_machine() -> Key:
+def this_machine(client: ClientName = DEFAULT_CLIENT) -> Key:
     """What a calibration made here and now holds for."""
-    return Key(_processor(), processors(), platform.python_version(), version("grpcio"), loop_name())
+    return Key(_processor(), processors(), platform.python_version(), version("grpcio"), loop_name(), client)
 
 
 def processors() -> int:

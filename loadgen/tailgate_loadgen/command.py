@@ -6,6 +6,8 @@ import argparse
 
 from tailgate.cli import Command
 from tailgate_loadgen.arrival_spec import FORMS
+from tailgate_loadgen.calls import CLIENTS, DEFAULT_CLIENT
+from tailgate_loadgen.credentials import add_credential_options
 from tailgate_loadgen.options import DEFAULT_RATE, INTERPOLATIONS, ON_DEADLINE, PAYLOADS
 from tailgate_loadgen.seeds import SEED_NAMES
 
@@ -57,6 +59,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         default="cancel",
         help="cancel: gRPC's timeout is the deadline; wait: the deadline travels as metadata and late answers are seen",
     )
+    _add_client(parser)
+    add_credential_options(parser)
     add(
         "--min-quality",
         metavar="Q@TIME",
@@ -96,12 +100,22 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("--quiet", action="store_true", help="no progress and no table")
 
 
+def _add_client(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--client",
+        choices=CLIENTS,
+        default=DEFAULT_CLIENT,
+        help="what makes the calls: our own, which is less late; or gRPC's own library, as a check on it",
+    )
+
+
 def _add_calibrate_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--size", type=int, action="append", metavar="BYTES", help="of a tensor, as often as wanted (without it: four)")
     add("--time", default="1s", metavar="TIME", help="how long each of three rounds takes")
     add("--calibration", metavar="FILE", help="where it is kept (without it: in the cache)")
     add("--cache", metavar="DIR", help="as for a run")
+    _add_client(parser)
 
 
 def _add_merge_options(parser: argparse.ArgumentParser) -> None:

@@ -80,5 +80,5 @@ def _replay(recording: Recording, options: Options) -> Arrivals:
 
 
 async def _ask(options: Options) -> Description:
-    async with open_channel(options.target) as channel:
-        return await describe(channel, options.target, options.model)
+    async with open_channel(options.target, options.credentials) as channel:
+        return await describe(channel, options.target, options.model, options.credentials)

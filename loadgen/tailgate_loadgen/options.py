@@ -1,4 +1,4 @@
-"""The options of `tailgate load` as checked values. Text to values; nothing is opened here."""
+"""The options of `tailgate load` as checked values. Text to values; no file is opened here but those of credentials."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from tailgate.errors import ConfigError
 from tailgate.protocol.names import MAX_NAME_LENGTH
 from tailgate.units import format_duration, parse_duration
 from tailgate_loadgen.arrival_spec import Recording, parse_arrivals
+from tailgate_loadgen.calls import ClientName
 from tailgate_loadgen.condition import Condition, parse_condition
+from tailgate_loadgen.credentials import Credentials, read_credentials
 from tailgate_loadgen.seeds import SEED_NAMES, derive_seeds
 from tailgate_loadgen.sharing import Sharing, read_sharing
 
@@ -72,6 +74,7 @@ class Options:
 
     Attributes:
         target: Address in gRPC's form.
+        credentials: What goes with calls to it.
         model: Name of the model to ask.
         dataset: As typed: a kind and, after a colon, where it lies.
         trace: Folder of the outputs.
@@ -84,7 +87,8 @@ class Options:
         seeds: Those of everything random, by what they are for.
         samples: Size of the subset; None for all.
         payload: Form in which an image is sent.
-        on_deadline: Whether gRPC cancels at the deadline, or a late answer is waited for.
+        on_deadline: Whether a call is cancelled at its deadline, or a late answer is waited for.
+        client: What makes the calls.
         min_quality: What decides between exit status 0 and 1, if anything.
         max_lag_s: p99 of the generator's own lag above which the run is invalid.
         warmup: Requests sent before the clock starts.
@@ -100,6 +104,7 @@ class Options:
     """
 
     target: str
+    credentials: Credentials
     model: str
     dataset: str
     trace: Path
@@ -113,6 +118,7 @@ class Options:
     samples: int | None
     payload: Literal["uint8", "jpeg", "fp32"]
     on_deadline: Literal["cancel", "wait"]
+    client: ClientName
     min_quality: MinQuality | None
     max_lag_s: float
     warmup: int
@@ -152,6 +158,7 @@ def read_options(namespace: argparse.Namespace) -> Options:
         raise ConfigError(f"--model is {namespace.model!r}; expected a name of 1 to {MAX_NAME_LENGTH} bytes")
     return Options(
         target=_target(namespace.target),
+        credentials=read_credentials(namespace),
         model=namespace.model,
         dataset=namespace.dataset,
         trace=Path(namespace.trace),
@@ -165,6 +172,7 @@ def read_options(namespace: argparse.Namespace) -> Options:
         samples=_at_least("--samples", namespace.samples, 1) if namespace.samples is not None else None,
         payload=namespace.payload,
         on_deadline=namespace.on_deadline,
+        client=namespace.client,
         min_quality=min_quality,
         max_lag_s=max_lag_s,
         warmup=_at_least("--warmup", namespace.warmup, 0),

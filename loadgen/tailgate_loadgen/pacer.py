@@ -1,4 +1,8 @@
-"""Calls a function at given instants of the loop's clock: never early, and as little late as an event loop allows."""
+"""Calls a function at given instants of the loop's clock: never early, and as little late as an event loop allows.
+
+The alarm is set a little before an instant (`head_start`). Who wakes too early waits out what is left: in turns of the
+loop, so that answers are read meanwhile, and at last, when nothing else could be done in time, by looking at the clock.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tailgate_loadgen.alarm import MakeAlarm, best_alarm
+from tailgate_loadgen.head_start import HeadStart
 
 MAX_BURST = 32
 """Fired on one wake-up. After a stall many instants are due at once; between bursts the loop gets to read answers."""
+MAX_BETWEEN = 2
+"""Fired between two answers: enough to keep up with them, and not so many that a backlog would keep answers waiting."""
+SOON_S = 50e-6
+"""Nearer than this an instant is waited for before anything else is begun: a look at one answer takes as long."""
 
 
 class Pacer:
@@ -41,6 +50,8 @@ class Pacer:
         self._next = 0
         self._done: asyncio.Future[None] = loop.create_future()
         self._make_alarm = alarm
+        self._head_start = HeadStart()
+        self._sleeps_until_s: float | None = None  # what the alarm is set to; None if that was past already
 
     @property
     def fired(self) -> int:
@@ -56,7 +67,7 @@ class Pacer:
         """Fire at every instant; returns how many were fired, which is fewer than `total` only after `stop`."""
         self._alarm = self._make_alarm(self._loop, self._on_alarm)
         try:
-            self._on_alarm()
+            self._fire_due(MAX_BURST)
             await self._done
         finally:
             self._alarm.close()
@@ -73,8 +84,28 @@ class Pacer:
         if self._next >= self.total:
             self.stop()
 
+    def catch_up(self) -> None:
+        """Fire at instants that have come or come soon, a few at most, before the alarm rings.
+
+        For between other work, not for within firing. It costs nothing where there is nothing to fire.
+        """
+        if self.next_due_s - self._loop.time() <= SOON_S and not self._done.done():
+            self._wait_if_soon()
+            self._fire_due(MAX_BETWEEN)
+
     def _on_alarm(self) -> None:
-        for _ in range(MAX_BURST):
+        if self._sleeps_until_s is not None:
+            self._head_start.woken(self._loop.time() - self._sleeps_until_s)
+        self._wait_if_soon()
+        self._fire_due(MAX_BURST)
+
+    def _wait_if_soon(self) -> None:
+        due_s, time = self.next_due_s, self._loop.time
+        while 0 < due_s - time() <= SOON_S:
+            pass
+
+    def _fire_due(self, most: int) -> None:
+        for _ in range(most):
             # The clock decides, not the alarm, which may ring a little early.
             if self._done.done() or self.next_due_s > self._loop.time():
                 break
@@ -86,4 +117,6 @@ class Pacer:
         if math.isinf(self.next_due_s):
             self.stop()
         if not self._done.done():
-            self._alarm.set(self.next_due_s)
+            at_s = self.next_due_s - self._head_start.seconds
+            self._sleeps_until_s = at_s if at_s > self._loop.time() else None
+            self._alarm.set(at_s)

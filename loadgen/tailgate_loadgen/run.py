@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import secrets
 import signal
 import sys
@@ -29,10 +28,11 @@ from tailgate_loadgen.options import Options
 from tailgate_loadgen.outputs import TRACE_NAME, trace_header, write_answers, write_summary
 from tailgate_loadgen.schedule import Schedule, kept_answers
 from tailgate_loadgen.screen import Screen
-from tailgate_loadgen.sender import Job, Sender, infer_stub
+from tailgate_loadgen.sender import Job, Sender
 from tailgate_loadgen.strain import known_of, say_age, strain_here, with_processes
 from tailgate_loadgen.tally import Tally
-from tailgate_loadgen.target import open_channel
+from tailgate_loadgen.target import open_client
+from tailgate_loadgen.undisturbed import undisturbed
 from tailgate_loadgen.warmup import warm_up
 from tailgate_loadgen.watch import watching
 
@@ -182,40 +182,42 @@ async def _replay(
 ) -> _Sent:
     """Send everything."""
     loop = asyncio.get_running_loop()
-    async with open_channel(options.target) as channel:
-        stub = infer_stub(channel)
+    async with open_client(options.client, options.target, options.credentials) as client:
         screen.progress("warming up", 0, len(job.schedule))
-        warm_ups = await warm_up(stub, job, options.warmup)
-        # What exists now is kept out of the collector's sight, so that its pauses in the run stay short.
-        gc.collect()
-        gc.freeze()
-        tally = Tally(total=len(job.schedule))
-        start_unix_s = start_at()
-        start_s = loop.time() + _checked_lead_s(start_unix_s)
-        header = trace_header(options, job, rate, start_unix_s, __version__)
-        header["generator"] = {"loop": loop_name(), "timer": timer_name(), **strain.as_header()}
-        recorder = Recorder(TraceWriter(options.trace / TRACE_NAME, header))
-        for observation in warm_ups:
-            recorder.record(observation)
+        warm_ups = await warm_up(client, job, options.warmup, options.credentials)
+        with undisturbed():
+            tally = Tally(total=len(job.schedule))
+            start_unix_s = start_at()
+            start_s = loop.time() + _checked_lead_s(start_unix_s)
+            header = trace_header(options, job, rate, start_unix_s, __version__)
+            header["generator"] = {
+                "client": options.client,
+                "loop": loop_name(),
+                "timer": timer_name(),
+                "tls": options.credentials.tls is not None,
+                **strain.as_header(),
+            }
+            recorder = Recorder(TraceWriter(options.trace / TRACE_NAME, header))
+            for observation in warm_ups:
+                recorder.record(observation)
 
-        def start() -> None:
-            tally.started += 1
+            def start() -> None:
+                tally.started += 1
 
-        def end(observation: Observation) -> None:
-            recorder.record(observation)
-            tally.add(observation)
-            if hopeless(tally):
-                sender.stop()
+            def end(observation: Observation) -> None:
+                recorder.record(observation)
+                tally.add(observation)
+                if hopeless(tally):
+                    sender.stop()
 
-        sender = Sender(stub, job, start_s=start_s, start_unix_s=start_unix_s, on_start=start, on_end=end)
-        drawing = loop.create_task(screen.follow(tally, sender.idle_s))
-        try:
-            with _on_signals(loop, sender.interrupt), steering(loop, sender, tally):
-                complete = await sender.run()
-        finally:
-            drawing.cancel()
-            recorder.close()
-            gc.unfreeze()
+            sender = Sender(client, job, start_s=start_s, start_unix_s=start_unix_s, on_start=start, on_end=end)
+            drawing = loop.create_task(screen.follow(tally, sender.idle_s))
+            try:
+                with _on_signals(loop, sender.interrupt), steering(loop, sender, tally):
+                    complete = await sender.run()
+            finally:
+                drawing.cancel()
+                recorder.close()
     write_answers(options.trace, sender.kept)
     return _Sent(header, sender.total, complete)
 

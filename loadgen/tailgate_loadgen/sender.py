@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import grpc.aio
 import numpy as np
 
 from tailgate.deadline import Deadline
@@ -21,21 +20,14 @@ from tailgate.observation import Observation
 from tailgate.outcome import Outcome, decide_at_client
 from tailgate.protocol.answers import UNKNOWN_CLASS, NotAnAnswer, predicted_class
 from tailgate.protocol.envelope import RequestFrame
-from tailgate.protocol.names import DEADLINE_MS, LABEL, MODEL_INFER, REQUEST_ID
+from tailgate.protocol.names import DEADLINE_MS, LABEL, REQUEST_ID
 from tailgate_loadgen.alarm import MakeAlarm, best_alarm
+from tailgate_loadgen.calls import Call, Client, Ended, Metadata
 from tailgate_loadgen.datasets.dataset import Dataset
 from tailgate_loadgen.pacer import Pacer
 from tailgate_loadgen.schedule import Schedule
 from tailgate_loadgen.sharing import Shard
 from tailgate_loadgen.timeouts import timeout_at
-
-Stub = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
-Call = grpc.aio.UnaryUnaryCall[bytes, bytes]
-
-
-def infer_stub(channel: grpc.aio.Channel) -> Stub:
-    """Bytes in, bytes out: building requests and reading answers by hand costs far less than generated stubs."""
-    return channel.unary_unary(MODEL_INFER, None, None)
 
 
 def judge(status: Status, answer: bytes, *, late: bool) -> tuple[Outcome, int]:
@@ -75,30 +67,18 @@ class Job:
     kept: frozenset[tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen, each would be several times as dear to make
 class _Request:
-    """One request of the schedule."""
+    """One request of the schedule, and the call that was prepared for it."""
 
+    index: int
     id: str
     sample: int
     pass_index: int
     label: int
     due_s: float  # after the start
     deadline: Deadline
-
-
-class _Flight:
-    """A request on its way."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, request: _Request, call: Call) -> None:
-        self._loop = loop
-        self.request = request
-        self.call = call
-        self.sent_s = loop.time()
-
-    def mark_sent(self) -> None:
-        """By now gRPC has the request; when the stub was called, it had not."""
-        self.sent_s = self._loop.time()
+    call: Call
 
 
 class Sender:
@@ -106,7 +86,7 @@ class Sender:
 
     def __init__(
         self,
-        stub: Stub,
+        client: Client,
         job: Job,
         *,
         start_s: float,
@@ -118,7 +98,7 @@ class Sender:
         """Prepare; nothing is sent before `run`. To be called on the running loop.
 
         Args:
-            stub: Of ModelInfer.
+            client: Makes the calls.
             job: What is sent.
             start_s: Instant of the loop's clock that the schedule counts from.
             start_unix_s: The same instant on the wall clock.
@@ -127,23 +107,30 @@ class Sender:
             alarm: Makes what wakes it at the next instant.
         """
         self._loop = asyncio.get_running_loop()
-        self._stub = stub
+        self._client = client
         self._job = job
         self._start_s = start_s
         self._start_unix_s = start_unix_s
         self._on_start = on_start
         self._on_end = on_end
-        self._flights: dict[asyncio.Task[None], _Flight] = {}
+        self._in_flight: dict[int, _Request] = {}  # by index
+        self._all_ended: asyncio.Future[None] | None = None  # waited for once the last one was sent
+        self._failure: Exception | None = None
         self._stopped = self._abandoned = False
         self.kept: dict[str, bytes] = {}
         """Answers that are kept, by the id of their request."""
         self._pacer = Pacer(self._loop, start_s + job.schedule.due_s, self._send, alarm)
+        self._next = self._request(0) if len(job.schedule) else None
 
     async def run(self) -> bool:
         """Send `total` and wait for every end; returns whether none was left out or cancelled by `interrupt`."""
+        self._client.put_first(self._pacer.catch_up)
         started = await self._pacer.run()
-        while self._flights:
-            await asyncio.gather(*self._flights)
+        if self._in_flight and self._failure is None:
+            self._all_ended = self._loop.create_future()
+            await self._all_ended
+        if self._failure is not None:
+            raise self._failure
         return started == self._pacer.total and not self._abandoned
 
     @property
@@ -166,8 +153,8 @@ class Sender:
         self.stop()
         if self._stopped:
             self._abandoned = True
-            for flight in self._flights.values():
-                flight.call.cancel()
+            for request in list(self._in_flight.values()):
+                request.call.cancel()
         self._stopped = True
 
     def idle_s(self) -> float:
@@ -175,54 +162,52 @@ class Sender:
         return self._pacer.next_due_s - self._loop.time()
 
     def _send(self, index: int) -> None:
-        job, request = self._job, self._request(index)
-        body = job.frame.build(request.id, job.dataset.payload(request.sample))
-        metadata = [(REQUEST_ID, request.id), (LABEL, str(request.label))]
+        request = self._next
+        if request is None or request.index != index:
+            request = self._request(index)
         self._on_start()
         now_s = self._loop.time()
-        timeout = timeout_at(request.deadline, now_s, job.on_deadline)
+        timeout = timeout_at(request.deadline, now_s, self._job.on_deadline)
         if timeout is None:
             self._end(request, now_s, now_s, outcome=Outcome.NOT_SENT, status=Status.DEADLINE_EXCEEDED)
-            return
-        if timeout.deadline_ms is not None:
-            metadata.append((DEADLINE_MS, timeout.deadline_ms))
-        call = self._stub(body, timeout=timeout.grpc_s, metadata=metadata)
-        flight = _Flight(self._loop, request, call)
-        # The call's own first step is queued already, so this runs right after gRPC was given the request.
-        self._loop.call_soon(flight.mark_sent)
-        self._flights[self._loop.create_task(self._follow(flight))] = flight
+        else:
+            self._in_flight[index] = request
+            more: Metadata = () if timeout.deadline_ms is None else ((DEADLINE_MS, timeout.deadline_ms),)
+            request.call.begin(timeout.grpc_s, lambda ended: self._ended(request, ended), more)
+        # All that can be done for the next one is done now, and not at its instant.
+        self._next = self._request(index + 1) if index + 1 < len(self._job.schedule) else None
 
-    async def _follow(self, flight: _Flight) -> None:
-        answer = b""
+    def _ended(self, request: _Request, ended: Ended) -> None:
+        ended_s = request.call.ended_s
         try:
-            answer = await flight.call
-            status = Status.OK
-        except grpc.aio.AioRpcError as error:
-            status = Status(error.code().value[0])
-        except asyncio.CancelledError:
-            if not self._abandoned:
-                raise
-            status = Status.CANCELLED
-        ended_s = self._loop.time()
-        outcome, predicted = judge(status, answer, late=flight.request.deadline.passed(ended_s))
-        if status is Status.OK and (flight.request.pass_index, flight.request.sample) in self._job.kept:
-            self.kept[flight.request.id] = answer
-        self._end(flight.request, flight.sent_s, ended_s, outcome=outcome, status=status, predicted=predicted)
-        task = asyncio.current_task()
-        assert task is not None
-        del self._flights[task]
+            status, answer = ended.status, ended.answer
+            outcome, predicted = judge(status, answer, late=request.deadline.passed(ended_s))
+            if status is Status.OK and (request.pass_index, request.sample) in self._job.kept:
+                self.kept[request.id] = answer
+            self._end(request, request.call.sent_s, ended_s, outcome=outcome, status=status, predicted=predicted)
+        except Exception as error:  # noqa: BLE001 - handed on to whoever awaits `run`; no call is to blame
+            self._failure = error
+            self._pacer.stop()
+        del self._in_flight[request.index]
+        if self._all_ended is not None and not self._all_ended.done() and (self._failure or not self._in_flight):
+            self._all_ended.set_result(None)
 
     def _request(self, index: int) -> _Request:
         job = self._job
         sample, pass_index = int(job.schedule.sample[index]), int(job.schedule.pass_index[index])
-        due_s = float(job.schedule.due_s[index])
+        due_s, label = float(job.schedule.due_s[index]), int(job.dataset.labels[sample])
+        request_id = f"{job.run_id}-{pass_index}-{sample}"
+        payload = job.dataset.payload(sample)
+        before = job.frame.before(request_id, len(payload))
         return _Request(
-            id=f"{job.run_id}-{pass_index}-{sample}",
+            index=index,
+            id=request_id,
             sample=sample,
             pass_index=pass_index,
-            label=int(job.dataset.labels[sample]),
+            label=label,
             due_s=due_s,
             deadline=Deadline(self._start_s + due_s, job.deadline_s),
+            call=self._client.prepare(before, payload, ((REQUEST_ID, request_id), (LABEL, str(label)))),
         )
 
     def _end(

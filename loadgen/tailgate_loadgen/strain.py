@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tailgate_loadgen.calibration import age, processors, read_calibration, this_machine
-from tailgate_loadgen.capacity import Calibration, Strain, check, enough_processes, strain_of
+from tailgate_loadgen.capacity import NOT_ASKED, OVER_TLS, Calibration, Strain, check, enough_processes, strain_of
 from tailgate_loadgen.material import Material
 from tailgate_loadgen.options import Options
 from tailgate_loadgen.schedule import Schedule
@@ -23,7 +23,9 @@ def known_of(options: Options) -> Calibration | str:
     Raises:
         ConfigError: The file is damaged.
     """
-    return read_calibration(options.calibration, this_machine())
+    if options.credentials.tls is not None:
+        return NOT_ASKED if options.calibration is None else OVER_TLS
+    return read_calibration(options.calibration, this_machine(options.client))
 
 
 def strain_here(options: Options, material: Material, schedule: Schedule) -> Strain:

@@ -20,7 +20,7 @@ class Timeout:
     """What goes with a request.
 
     Attributes:
-        grpc_s: Seconds after which gRPC itself gives up.
+        grpc_s: Seconds that gRPC's own timeout says, after which the client gives up.
         deadline_ms: What the metadata says is left, or None where gRPC's own timeout says it.
     """
 

@@ -4,63 +4,66 @@ from __future__ import annotations
 
 import time
 
-import grpc.aio
-
 from tailgate.deadline import Deadline
 from tailgate.errors import Status, UsageError
 from tailgate.observation import Observation
 from tailgate.protocol.names import REQUEST_ID
-from tailgate_loadgen.sender import Job, Stub, judge
+from tailgate_loadgen.calls import Client, ask
+from tailgate_loadgen.credentials import NO_CREDENTIALS, Credentials
+from tailgate_loadgen.sender import Job, judge
 from tailgate_loadgen.sharing import Shard
 
 TIMEOUT_S = 10.0
 MAX_TOTAL_S = 30.0
 """A target that is slow to warm up delays the run, but not for ever."""
 
-_HOPELESS = (Status.INVALID_ARGUMENT, Status.NOT_FOUND, Status.UNIMPLEMENTED, Status.UNAUTHENTICATED)
+_HOPELESS = (Status.INVALID_ARGUMENT, Status.NOT_FOUND, Status.UNIMPLEMENTED)
 
 
-async def warm_up(stub: Stub, job: Job, count: int) -> list[Observation]:
+async def warm_up(client: Client, job: Job, count: int, credentials: Credentials = NO_CREDENTIALS) -> list[Observation]:
     """Send the first samples of the schedule one after the other, without label and under ids of their own.
 
     Args:
-        stub: Of ModelInfer.
+        client: Makes the calls.
         job: What will be sent.
         count: How many, or fewer if they take too long.
+        credentials: What the client shows to the target.
 
     Returns:
         What became of each. They belong to no pass, but stand in the trace, so that its books balance with a proxy's.
 
     Raises:
-        UsageError: The target refuses the request as such, and so would refuse every one of the run.
+        UsageError: The target does not let us in, or refuses the request as such, and so would refuse every one of
+            the run.
     """
     give_up_s = time.monotonic() + MAX_TOTAL_S
     observations: list[Observation] = []
     for number in range(count):
         if time.monotonic() > give_up_s:
             break
-        observations.append(await _send(stub, job, number))
+        observations.append(await _send(client, job, number, credentials))
     return observations
 
 
-async def _send(stub: Stub, job: Job, number: int) -> Observation:
+async def _send(client: Client, job: Job, number: int, credentials: Credentials) -> Observation:
     shard = job.shard or Shard(0, 1)
     request_id = f"{job.run_id}-warmup-{shard.index + number * shard.of}"
     sample = int(job.schedule.sample[number % len(job.schedule)])
-    body = job.frame.build(request_id, job.dataset.payload(sample))
+    payload = job.dataset.payload(sample)
+    before = job.frame.before(request_id, len(payload))
     start_unix_s, deadline = time.time(), Deadline(time.monotonic(), TIMEOUT_S)
-    answer, status = b"", Status.OK
-    try:
-        answer = await stub(body, timeout=TIMEOUT_S, metadata=[(REQUEST_ID, request_id)])
-    except grpc.aio.AioRpcError as error:
-        status = Status(error.code().value[0])
-        if status in _HOPELESS:
-            raise UsageError(
-                f"the target refuses the requests of this run with {status.name} ({error.details()}); "
-                "see --model, --payload and --crop"
-            ) from error
+    ended = await ask(client, before, payload, TIMEOUT_S, ((REQUEST_ID, request_id),))
+    status = ended.status
+    if (refusal := credentials.refusal("the target", status, ended.message)) is not None:
+        raise refusal
+    if status in _HOPELESS:
+        said = credentials.without_token(ended.message)
+        raise UsageError(
+            f"the target refuses the requests of this run with {status.name} ({said}); "
+            "see --model, --payload and --crop"
+        )
     ended_s = time.monotonic()
-    outcome, predicted = judge(status, answer, late=deadline.passed(ended_s))
+    outcome, predicted = judge(status, ended.answer, late=deadline.passed(ended_s))
     return Observation(
         request_id=request_id,
         model=job.model,

@@ -18,8 +18,8 @@ from tailgate.protocol.envelope import RequestFrame
 from tailgate_loadgen.calibrate import null_target
 from tailgate_loadgen.calibration import Key, age, keep_calibration, read_calibration, this_machine
 from tailgate_loadgen.capacity import NONE_MADE, NOT_ASKED, SHARE, Calibration
+from tailgate_loadgen.grpc_client import infer_stub
 from tailgate_loadgen.null_target import canned_answer
-from tailgate_loadgen.sender import infer_stub
 from tailgate_loadgen.target import open_channel
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def calibration_file(path: Path, rate: float) -> Path:
     return path
 
 
+@pytest.mark.alone  # what it measures is this machine's
 def test_calibrating_measures_this_machine_and_runs_are_held_against_it(
     load: Load, server: Server, tmp_path: Path
 ) -> None:
@@ -202,3 +203,18 @@ async def test_a_call_that_is_given_up_takes_nothing_from_the_next() -> None:
                     if not call.cancelled():
                         assert await call == canned_answer()
             assert await stub(body, timeout=120) == canned_answer()
+
+
+def test_a_calibration_made_with_one_client_says_nothing_of_the_other(
+    load: Load, server: Server, tmp_path: Path
+) -> None:
+    keep_calibration(tmp_path / "c.json", this_machine("http2"), Calibration({100_000: 1e6}, 4e9))
+    ours, grpc = (
+        load(target=server.address, samples=20, calibration=tmp_path / "c.json", client=name, folder=name).trace.header[
+            "generator"
+        ]
+        for name in ("http2", "grpc")
+    )
+    assert (ours["client"], ours["capacity"]) == ("http2", pytest.approx(1e6))
+    assert (grpc["client"], grpc["capacity"]) == ("grpc", None)
+    assert "client 'http2', not 'grpc'" in grpc["uncalibrated_because"]

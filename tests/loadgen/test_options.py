@@ -68,7 +68,7 @@ WRONG_OPTIONS = [
     ({"min-quality": "0.9"}, "--min-quality is '0.9'; expected a share above 0 and a time"),
     ({"min-quality": "1.5@50ms"}, "--min-quality is '1.5@50ms'"),
     ({"min-quality": "0.9@50"}, "--min-quality: the time after '@' is '50'"),
-    ({"min-quality": "0.9@5s"}, "later than --deadline 2 s, after which no answer is seen"),
+    ({"min-quality": "0.9@50s"}, "later than --deadline 20 s, after which no answer is seen"),
     ({"payload": "png"}, "argument --payload: invalid choice: 'png'"),
     ({"dataset": "cifar"}, "--dataset is 'cifar'; expected digits, imagefolder:PATH or imagenet:PATH"),
     ({"dataset": "digits:x"}, "--dataset is 'digits:x'"),

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tailgate_loadgen.alarm import Alarm, LoopAlarm, TimerfdAlarm, best_alarm
-from tailgate_loadgen.pacer import MAX_BURST, Pacer
+from tailgate_loadgen.head_start import FIRST_S
+from tailgate_loadgen.pacer import MAX_BETWEEN, MAX_BURST, Pacer
 
 MakeAlarm = Callable[[asyncio.AbstractEventLoop, Callable[[], None]], Alarm]
 alarms = pytest.mark.parametrize("alarm", [TimerfdAlarm, LoopAlarm])
@@ -41,6 +42,70 @@ async def test_an_alarm_that_rings_early_makes_nothing_fire_early() -> None:
     await Pacer(loop, due_s, lambda _: fired.append(loop.time()), EarlyAlarm).run()
     assert len(fired) == 10
     assert (np.array(fired) >= due_s).all()
+
+
+class NotedAlarm(LoopAlarm):
+    """Notes what it is set to."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
+        super().__init__(loop, ring)
+        self.set_to: list[float] = []
+
+    def set(self, at_s: float) -> None:
+        """Ring then."""
+        self.set_to.append(at_s)
+        super().set(at_s)
+
+
+async def test_the_alarm_is_set_before_the_instant_by_what_waking_up_takes() -> None:
+    loop = asyncio.get_running_loop()
+    made: list[NotedAlarm] = []
+
+    def make(loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> NotedAlarm:
+        made.append(NotedAlarm(loop, ring))
+        return made[0]
+
+    due_s = loop.time() + 3600
+    fired: list[int] = []
+    pacer = Pacer(loop, np.array([due_s]), fired.append, make)
+    running = asyncio.create_task(pacer.run())
+    await asyncio.sleep(0)
+    assert made[0].set_to == [due_s - FIRST_S]
+    pacer.stop()
+    assert await running == len(fired) == 0
+
+
+class SilentAlarm(LoopAlarm):
+    """Never rings."""
+
+    def set(self, at_s: float) -> None:
+        """Do not."""
+
+
+async def test_what_has_come_is_caught_up_with_in_order_a_few_at_a_time_before_the_alarm_rings() -> None:
+    loop = asyncio.get_running_loop()
+    fired: list[int] = []
+    instants = np.concatenate([np.full(MAX_BURST + 2 * MAX_BETWEEN, loop.time() - 1.0), [loop.time() + 3600]])
+    pacer = Pacer(loop, instants, fired.append, SilentAlarm)
+    running = asyncio.create_task(pacer.run())
+    await asyncio.sleep(0)
+    assert fired == list(range(MAX_BURST))
+    for times in (1, 2, 2):  # the third time there is nothing left that has come
+        pacer.catch_up()
+        assert fired == list(range(MAX_BURST + times * MAX_BETWEEN))
+    pacer.stop()
+    assert await running == MAX_BURST + 2 * MAX_BETWEEN
+
+
+async def test_nothing_is_caught_up_with_after_stop() -> None:
+    loop = asyncio.get_running_loop()
+    fired: list[int] = []
+    pacer = Pacer(loop, np.full(2 * MAX_BURST, loop.time() - 1.0), fired.append, SilentAlarm)
+    running = asyncio.create_task(pacer.run())
+    await asyncio.sleep(0)
+    pacer.stop()
+    pacer.catch_up()
+    assert await running == len(fired) == MAX_BURST
 
 
 @alarms

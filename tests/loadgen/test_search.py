@@ -151,6 +151,7 @@ def test_a_search_for_nothing_gets_one_sentence(arguments: list[str], sentence: 
     assert sentence in str(caught.value)
 
 
+@pytest.mark.alone  # what it measures is this machine's and the server's
 def test_a_search_finds_where_a_real_server_begins_to_miss(
     load: Callable[..., Ran], load_valid: Callable[..., Ran], server: Server
 ) -> None:
@@ -192,6 +193,7 @@ def test_a_search_finds_where_a_real_server_begins_to_miss(
     assert (again.status, "never overwritten" in again.error) == (2, True)
 
 
+@pytest.mark.alone  # its runs have to be valid, with deadlines that are short
 def test_a_search_that_finds_nothing_is_exit_1(load_valid: Callable[..., Ran], server: Server) -> None:
     ran = load_valid(
         action="search",

@@ -49,7 +49,7 @@ def test_alerts_that_are_posted_are_told_once() -> None:
     told: list[tuple[str, str, str]] = []
     webhook = Webhook(lambda *alert: told.append(alert))
     body = json.dumps({"alerts": [ALERT, {**ALERT, "status": "resolved"}]}).encode()
-    with urllib.request.urlopen(webhook.url, data=body, timeout=10) as response:
+    with urllib.request.urlopen(webhook.url, data=body, timeout=60) as response:
         assert response.status == 200
     webhook.close()
     assert told == [(status, "TailgateBadWindow", "it is bad") for status in ("firing", "resolved")]

@@ -36,6 +36,7 @@ PARAMETERS = {
     "odd-filter": {"interpolation": "nearest-exact"},
     "fp32-only": {},
 }
+LOCKED = {"locked": grpc.StatusCode.UNAUTHENTICATED, "forbidden": grpc.StatusCode.PERMISSION_DENIED}
 OUTPUT_SHAPES = {"three-classes": [-1, 3], "no-classes": [-1]}
 
 
@@ -57,6 +58,8 @@ class Behaviour:
         if label < 0:  # a warm-up
             if request.model_name == "refuses":
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no such pixels")
+            if request.model_name in LOCKED:
+                await context.abort(LOCKED[request.model_name], f"not with {metadata.get('authorization')!r}")
             return answer(0)
         sample = int(metadata["x-request-id"].rpartition("-")[2])
         self.requests += 1
@@ -123,6 +126,11 @@ async def metadata(body: bytes, context: grpc.aio.ServicerContext[bytes, bytes])
     return response.SerializeToString()
 
 
+async def ready(_body: bytes, _context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+    """Always."""
+    return pb.ServerReadyResponse(ready=True).SerializeToString()
+
+
 async def config(body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
     """Say how the model is set up, where it is known."""
     model = pb.ModelConfigRequest.FromString(body).name
@@ -147,7 +155,12 @@ def answer(label: int) -> bytes:
 async def main() -> None:
     """Serve on a free port of the loopback interface."""
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    methods = {"ModelInfer": Behaviour(Path(sys.argv[1])).infer, "ModelMetadata": metadata, "ModelConfig": config}
+    methods = {
+        "ModelInfer": Behaviour(Path(sys.argv[1])).infer,
+        "ModelMetadata": metadata,
+        "ModelConfig": config,
+        "ServerReady": ready,
+    }
     server.add_generic_rpc_handlers(
         (
             grpc.method_handlers_generic_handler(

@@ -103,7 +103,7 @@ class Play:
         proxy = self._start(
             stage,
             "proxy",
-            *("--upstream", address, "--listen", script.listen, "--admin", script.admin),
+            *("--upstream", address, "--listen", script.listen, "--admin", script.admin, "--admin-open"),
             *("--deadline", f"{script.deadline_ms:g}ms", "--discovery", str(script.out / "targets" / "proxy.json")),
             *("--objective", str(script.objective), "--floor", str(script.floor)),
             cpu=self._other_cpu,
