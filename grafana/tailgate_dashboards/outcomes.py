@@ -16,12 +16,15 @@ GROUPS: dict[str, dict[str, str]] = {
         "deadline_in_flight": "#F0C050",
         "default_answered": "#8C5F00",
         "expired_on_arrival": "#F7DFA0",
+        "expired_in_queue": "#C99B2E",
     },
     "refused": {
         "shed_queue_full": "#56B4E9",
+        "shed_predicted_late": "#3D9BD1",
         "draining": "#2B7CB0",
         "rejected_limit": "#0072B2",
         "rejected_invalid": "#9BD3F5",
+        "rejected_auth": "#004B75",
     },
     "failed": {
         "upstream_unavailable": "#D55E00",

@@ -11,7 +11,7 @@ from tailgate_dashboards.labels import expectations, labels_known
 from tailgate_dashboards.marks import bound, colour, link, unmeasured, volume
 from tailgate_dashboards.outcomes import CAUSE_COLOURS, OUTCOME_COLOURS
 from tailgate_dashboards.panels import AMBER, GREEN, RED, bars, figure, graph
-from tailgate_dashboards.recorded import BAD_WINDOW, WINDOW_TCA, recorded
+from tailgate_dashboards.recorded import BAD_WINDOW, EVERY, WINDOW_TCA, recorded
 from tailgate_dashboards.tables import Column, rows
 from tailgate_dashboards.targets import Query
 
@@ -117,7 +117,7 @@ def _ever(page: build.Dashboard) -> None:
         "Last bad window",
         "When a one-minute window was last surely under the floor, in the range shown.",
         "dateTimeFromNow",
-        Query(f"max_over_time(({surely} * timestamp({surely}))[$__range:15s]) * 1000", "{{model}}"),
+        Query(f"max_over_time(({surely} * timestamp({surely}))[$__range:{EVERY}]) * 1000", "{{model}}"),
         words={"0": "none"},
         size=28,
     )

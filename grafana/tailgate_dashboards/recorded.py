@@ -6,6 +6,17 @@ already. They are sums over all replicas, so the variables job and instance do n
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from tailgate.config import read_config
+from tailgate.slo.config import SloConfig
+from tailgate.slo.spans import promql
+
+_SLO = Path(__file__).resolve().parents[2] / "prometheus" / "slo.toml"
+EVERY_S = read_config(SloConfig, _SLO, {}).scrape_interval
+"""So far apart windows are recorded."""
+EVERY = promql(EVERY_S)
+
 WINDOW_TCA = "model:tailgate_tca:ratio_rate1m"
 WINDOW_TCA_OF_SLICE = "model_version_slice:tailgate_tca:ratio_rate1m"
 WINDOW_LABELLED = "model:tailgate_labelled:rate1m"

@@ -27,6 +27,7 @@ def dashboard() -> build.Dashboard:
     _verdict(page)
     _course(page)
     _causes(page)
+    _shadow(page)
     return page
 
 
@@ -182,6 +183,99 @@ def _causes(page: build.Dashboard) -> None:
     )
     colour(requests, ROLE_COLOURS)
     section(page, "Why?", *((panel, 12, 9) for panel in losses), (latency, 12, 9), (requests, 12, 9))
+
+
+def _shadow(page: build.Dashboard) -> None:
+    by = ("model", "version")
+    labelled = _copies("tailgate_shadow_labelled_requests_total", by)
+    right = _copies("tailgate_shadow_labelled_requests_total", by, 'outcome="ok"', 'verdict="right"')
+    asked = _copies("tailgate_shadow_requests_total", by)
+    accuracy = graph(
+        "Time-critical accuracy of shadows",
+        "Of copies whose label is known: it came with their request, or was given for that afterwards. Dashed: the "
+        "objective. Grey ground: copies that ended, each second. Clients get none of these answers, and none of them "
+        "counts for a client.",
+        "percentunit",
+        Query(q.ratio(right, labelled), "{{model}} {{version}}"),
+        Query(q.objective(), "objective {{model}}"),
+        Query(_copies("tailgate_shadow_requests_total", ()), "copies"),
+        least="5m",
+        high=1.0,
+        decimals=1,
+    )
+    volume(accuracy, "copies")
+    bound(accuracy, "/^objective /", "#8E8E8E")
+    shares = graph(
+        "Shadows in time, and of one mind",
+        "In time: of all copies, those that were answered by the deadline of their original. Same class: of the copies "
+        "whose answer names a class, as that of the original does, those that name the same. How many copies there "
+        "are stands beside it.",
+        "percentunit",
+        Query(
+            q.ratio(_copies("tailgate_shadow_requests_total", by, 'outcome="ok"'), asked),
+            "in time {{model}} {{version}}",
+        ),
+        Query(
+            q.ratio(
+                _copies("tailgate_shadow_agreements_total", by, 'class="same"'),
+                _copies("tailgate_shadow_agreements_total", by),
+            ),
+            "same class {{model}} {{version}}",
+        ),
+        least="5m",
+        high=1.0,
+        decimals=1,
+    )
+    times = graph(
+        "Latency of shadows",
+        "The 95 % quantile, interpolated in the histogram's buckets, from the sending of a copy to its end.",
+        "s",
+        Query(
+            q.quantile_of(0.95, _copies("tailgate_shadow_latency_seconds_bucket", (*by, "le"))),
+            "{{model}} {{version}}",
+        ),
+        least="5m",
+        low=0.0,
+    )
+    room = graph(
+        "What shadows take",
+        "Copies that have not ended, by replica.",
+        "short",
+        Query(f"sum by (instance) (tailgate_shadow_in_flight{{{q.REPLICAS}}})", "{{instance}}"),
+        low=0.0,
+    )
+    held = graph(
+        "Bytes held by shadows",
+        "Of copies that wait to be whole, or for their end, by replica.",
+        "bytes",
+        Query(f"sum by (instance) (tailgate_shadow_held_bytes{{{q.REPLICAS}}})", "{{instance}}"),
+        low=0.0,
+    )
+    dropped = graph(
+        "Not copied",
+        "Requests that were to be copied and were not, each second, by reason; they themselves went on as ever.",
+        "reqps",
+        Query(f"sum by (reason) (rate(tailgate_shadow_dropped_total{{{q.REPLICAS}}}[{q.RATE}])) > 0", "{{reason}}"),
+        low=0.0,
+    )
+    unlabelled = graph(
+        "Never labelled",
+        "Copies that were given up waiting for a label, because they were too old or too many, each second, by reason.",
+        "reqps",
+        Query(f"sum by (reason) (rate(tailgate_shadow_unlabelled_total{{{q.REPLICAS}}}[{q.RATE}]))", "{{reason}}"),
+        low=0.0,
+    )
+    section(
+        page,
+        "Shadows",
+        *((panel, 8, 9) for panel in (accuracy, shares, times)),
+        *((panel, 6, 7) for panel in (room, held, dropped, unlabelled)),
+    )
+
+
+def _copies(metric: str, by: tuple[str, ...], *matchers: str) -> str:
+    """A counter of copies, each second. Their versions are not among those that requests have."""
+    return q.total(by, q.per_second(metric, q.RATE, *matchers, where=q.MODELS))
 
 
 def _lost(cause: str, role: str) -> str:

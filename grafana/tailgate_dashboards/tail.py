@@ -30,9 +30,9 @@ _WHOLE = (
     "Windows are of whole models over all replicas; the variables version, slice, job and instance do not narrow them. "
 )
 
-# Windows of one minute begin every 15 s and overlap: their minimum is about that of two a minute that do not (found by
-# simulation, and held by a test).
-_WINDOWS = "$__range_s / 30"
+# Windows of one minute begin every 5 s and overlap: their minimum is about that of three a minute that do not, in one
+# range of twenty as low as that of four (found by simulation, and held by a test).
+_WINDOWS = "$__range_s / 20"
 _MEDIAN_OF_WORST = f"0.693 / ({_WINDOWS})"
 _SURELY_CHANCE = "0.0513 / ($__range_s / 15)"
 

@@ -7,9 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from bench._prometheus import Prometheus
+from bench._prometheus import SCRAPE_S, Prometheus
 
-SCRAPE_S = 15.0
 PIXELS = 700
 """About as many points as a panel half as wide as the page gets."""
 
@@ -31,7 +30,7 @@ class Shown:
     def step_s(self, least_s: float) -> float:
         """The step of a range query: enough for the panel's points, of a length that people use."""
         wanted = max((self.to_s - self.from_s) / PIXELS, least_s)
-        nice = (15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
+        nice = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
         return float(next((step for step in nice if step >= wanted), 7200))
 
     def fill(self, expr: str, step_s: float) -> str:

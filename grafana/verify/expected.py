@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bench._prometheus import SCRAPE_S
 from tailgate.expectations import ERROR_BUCKETS, Expectations
 from tailgate.observation import Expected, Observation
 from tailgate.outcome import ANSWER_SEEN, Outcome
@@ -19,7 +20,6 @@ from verify.history import (
     DEADLINE_S,
     LABELLED_SHARE,
     MODEL,
-    SCRAPE_S,
     SLICES,
     START_S,
     VERSIONS,

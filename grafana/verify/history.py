@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench._prometheus import SCRAPE_S
 from tailgate.outcome import ANSWER_SEEN, Outcome
 
 START_S = 1_767_600_000.0  # 2026-01-05 08:00 UTC, a Monday
 HOURS = 6
 END_S = START_S + HOURS * 3600.0
-SCRAPE_S = 15.0
 MODEL, DEADLINE_S, OBJECTIVE, FLOOR = "digits", 0.025, 0.95, 0.85
 REPLICAS, OFFSETS_S = ("proxy-a:9090", "proxy-b:9090"), (3.2, 11.7)
 VERSIONS, ROLES = ("7", "8"), ("stable", "canary")

@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 
+from bench._prometheus import SCRAPE_S
 from tailgate.ledger import latency_buckets_s
 from tailgate.outcome import ANSWER_SEEN, PROXY_OUTCOMES
 from verify.expected import expectations
@@ -20,7 +21,6 @@ from verify.history import (
     OFFSETS_S,
     RESTART,
     ROLES,
-    SCRAPE_S,
     SLOW,
     START_S,
     VERSIONS,
@@ -173,6 +173,7 @@ def _gauges(requests: Requests, lives: Lives) -> Iterator[str]:
         ("tailgate_held_bytes", {}, around(40_000.0, SLOW, 6.0)),
         ("tailgate_labels_pending", {}, around(1.0, SLOW, 1.0)),
         ("tailgate_predictions_pending", {}, around(60.0, SLOW, 1.0)),
+        ("tailgate_budget_reserve_seconds", {}, constant(0.0012)),
     )
     for name in dict.fromkeys(one[0] for one in every):
         yield f"# TYPE {name} gauge\n"

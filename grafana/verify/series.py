@@ -8,8 +8,8 @@ from itertools import product
 import numpy as np
 from prometheus_client.utils import floatToGoString
 
-from bench._prometheus import lines
-from verify.history import CANARY, MODEL, REPLICAS, SCRAPE_S, SLICES, START_S, VERSIONS, Flags, Floats, Ints, Requests
+from bench._prometheus import SCRAPE_S, lines
+from verify.history import CANARY, MODEL, REPLICAS, SLICES, START_S, VERSIONS, Flags, Floats, Ints, Requests
 
 Lives = list[tuple[int, Floats]]
 """Each process's replica, and when it was scraped; its counters begin at zero."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bench._prometheus import Prometheus
+from bench._prometheus import SCRAPE_S, Prometheus
 from tailgate.outcome import ANSWER_SEEN
 from verify import history
 from verify.asking import Shown
@@ -130,7 +130,8 @@ def _while_missing(server: Prometheus, requests: Requests, pages: list[dict[str,
     from_s, to_s = history.UNLABELLED[0], sum(history.UNLABELLED)
     inside = [at_s for at_s in middle if from_s + 120 <= at_s <= to_s]
     truth = {
-        at_s: history.true_tca(requests, (requests.end_s > at_s - 75) & (requests.end_s <= at_s)) for at_s in inside
+        at_s: history.true_tca(requests, (requests.end_s > at_s - 60 - SCRAPE_S) & (requests.end_s <= at_s))
+        for at_s in inside
     }
     held = np.mean([low[at_s] <= truth[at_s] <= high[at_s] for at_s in inside])
     mean, true = np.mean([middle[at_s] for at_s in inside]), np.mean(list(truth.values()))
