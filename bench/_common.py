@@ -74,30 +74,36 @@ def machine(*packages: str) -> dict[str, str | int]:
 
 
 def finish(name: str, claims: Sequence[Claim], *, quick: bool, **details: Any) -> int:
-    """Print the claims and write the results file of this name; returns the exit status.
-
-    A quick run is for looking, so it does not take the place of a full run's results.
-    """
+    """Print the claims and write the results file of this name; returns the exit status."""
     rows = [(claim.claim, claim.value, claim.bound, "yes" if claim.ok else "**no**") for claim in claims]
     print(f"\n{markdown_table(('claim', 'measured', 'bound', 'holds'), rows)}")
-    RESULTS.mkdir(exist_ok=True)
     stolen = stolen_share()
     if stolen is not None and stolen >= WORTH_SAYING:
         print(f"\nThe host took {stolen:.0%} of this machine's processors meanwhile: times by the clock say little.")
+    if not write_results(name, claims, quick=quick, **details):
+        print(f"\n{name}.json holds the results of a full run and stays as it is; a quick run does not replace it")
+    return 0 if all(claim.ok for claim in claims) else 1
+
+
+def write_results(name: str, claims: Sequence[Claim], *, quick: bool, **details: Any) -> bool:
+    """Write the results file of this name, whole or not at all; returns whether it was written.
+
+    A quick run is for looking, so it does not take the place of a full run's results.
+    """
+    RESULTS.mkdir(exist_ok=True)
     results = RESULTS / f"{name}.json"
     if quick and results.exists() and not json.loads(results.read_text(encoding="utf-8"))["quick"]:
-        print(f"\n{results.name} holds the results of a full run and stays as it is; a quick run does not replace it")
-    else:
-        content = {
-            "claims": [{**asdict(claim), "ok": claim.ok} for claim in claims],
-            "quick": quick,
-            "stolen_share": stolen,
-            **details,
-        }
-        partial = RESULTS / f".{name}.{os.getpid()}"
-        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(results)
-    return 0 if all(claim.ok for claim in claims) else 1
+        return False
+    content = {
+        "claims": [{**asdict(claim), "ok": claim.ok} for claim in claims],
+        "quick": quick,
+        "stolen_share": stolen_share(),
+        **details,
+    }
+    partial = RESULTS / f".{name}.{os.getpid()}"
+    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(results)
+    return True
 
 
 def stolen_share() -> float | None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from bench._days_plan import DAY_S, SCRAPE_S, SLICES, START_S, VERSIONS, Floats, Plan, in_any
+from bench._days_plan import DAY_S, SLICES, START_S, VERSIONS, Floats, Plan, in_any
 from bench._days_requests import Requests
 from bench._days_scraped import Counted, guessed
 from bench._days_truth import (
@@ -20,13 +20,14 @@ from bench._days_truth import (
     Truth,
     Windows,
     by_version,
+    canary_excess,
     canary_z,
     missing,
     scrape_range_s,
     trailing,
     wilson_upper,
 )
-from bench._prometheus import Prometheus, Rule
+from bench._prometheus import SCRAPE_S, Prometheus, Rule
 from tailgate.slo.promql import TICKET_Z
 
 Flags = NDArray[np.bool_]
@@ -129,11 +130,12 @@ def _slid_z(stable: Scraped, canary: Scraped, at: Floats) -> Floats:
     """The canary's z from windows that slide along with the evaluations, which are as far apart as scrapes."""
     count = round(HOUR_S / SCRAPE_S)
     ends = np.concatenate([at[0] - SCRAPE_S * np.arange(count - 1, 0, -1), at])
-    slid = (
-        Windows(*(sliding_window_view(counts, count) for counts in (windows.requests, windows.good)))
-        for windows in (one.trailing(ends, WINDOW_S) for one in (stable, canary))
-    )
-    z: Floats = canary_z(*slid) * np.sqrt(SCRAPE_S / WINDOW_S)  # they hold every request several times
+    windows = (one.trailing(ends, WINDOW_S) for one in (stable, canary))
+    each = canary_excess(*(Windows(one.requests[:, np.newaxis], one.good[:, np.newaxis]) for one in windows))
+    excess, variance = (sliding_window_view(one, count).sum(axis=1) for one in each)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z: Floats = excess / np.sqrt(variance) * np.sqrt(SCRAPE_S / WINDOW_S)  # they hold every request several times
+    z[~np.isfinite(z)] = np.nan
     return z
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench._days_alerts import Fired
-from bench._days_plan import DAY_S, HOUR_S, SCRAPE_S, Incident, Plan, in_any
+from bench._days_plan import DAY_S, HOUR_S, Incident, Plan, in_any
 from bench._days_truth import WINDOW_S, Truth, sayable_s
+from bench._prometheus import SCRAPE_S
 
 LINGER_S = 2 * WINDOW_S
 """After an incident, in which an alert that begins is still about it."""

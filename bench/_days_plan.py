@@ -17,7 +17,6 @@ Floats = NDArray[np.float64]
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
 START_S = 1_767_571_200.0  # 2026-01-05 00:00 UTC, a Monday
-SCRAPE_S = 15.0
 MODEL, OBJECTIVE, FLOOR = "digits", 0.95, 0.85  # as in prometheus/slo.toml
 DEADLINE_S = 0.025
 DEADLINES_S, DEADLINE_SHARES = (0.015, DEADLINE_S, 0.05), (0.1, 0.7, 0.2)  # as clients ask for, one by one

@@ -21,7 +21,6 @@ from bench._days_plan import (
     OFFSETS_S,
     REPLICAS,
     ROLES,
-    SCRAPE_S,
     SLICES,
     START_S,
     VERSIONS,
@@ -29,7 +28,7 @@ from bench._days_plan import (
     Plan,
 )
 from bench._days_requests import OUTCOMES, Flags, Requests
-from bench._prometheus import lines
+from bench._prometheus import SCRAPE_S, lines
 from tailgate.metrics import (
     DEADLINE,
     DUE,

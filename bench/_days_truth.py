@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench._days_plan import FLOOR, OFFSETS_S, REPLICAS, SCRAPE_S, SLICES, VERSIONS, Floats, Incident, Plan, in_any
+from bench._days_plan import FLOOR, OFFSETS_S, REPLICAS, SLICES, VERSIONS, Floats, Incident, Plan, in_any
 from bench._days_requests import Requests
+from bench._prometheus import SCRAPE_S
 from tailgate.slo.promql import CANARY_Z, TICKET_Z
 
 Ints = NDArray[np.int64]

@@ -27,10 +27,12 @@ class Driven:
     Attributes:
         wall_s: From the first request's start to the last one's end.
         ended: The requests, in the order in which they ended.
+        start_s: When it began, by the clock of those.
     """
 
     wall_s: float
     ended: Sequence[Ended]
+    start_s: float
 
     @property
     def wrong(self) -> list[Ended]:
@@ -85,12 +87,16 @@ class Driver:
                 else:
                     open_now -= len(done)
                 self._flush(link)
-        return Driven(ended[-1].ended_s - start_s, ended)
+        return Driven(ended[-1].ended_s - start_s, ended, start_s)
 
     def open_loop(self, rate: float, seconds: float) -> Driven:
         """Start one request every 1/rate seconds, whatever became of the others."""
+        return self.scheduled([n / rate for n in range(round(rate * seconds))])
+
+    def scheduled(self, instants_s: Sequence[float]) -> Driven:
+        """Start requests at these instants from now, in rising order, whatever became of the others."""
         start_s = time.perf_counter()
-        due_s = deque(start_s + n / rate for n in range(round(rate * seconds)))
+        due_s = deque(start_s + instant_s for instant_s in instants_s)
         asked = len(due_s)
         ended: list[Ended] = []
         while len(ended) < asked:
@@ -103,7 +109,7 @@ class Driver:
             for link, done in self._turn(patient, may_be_idle=bool(due_s)):
                 ended += done
                 self._flush(link)
-        return Driven(ended[-1].ended_s - start_s, ended)
+        return Driven(ended[-1].ended_s - start_s, ended, start_s)
 
     def close(self) -> None:
         """End all connections."""

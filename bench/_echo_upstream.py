@@ -75,8 +75,8 @@ class EchoUpstream:
             self._file = os.open(executed_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self._server: grpc.aio.Server | None = None
 
-    async def start(self, port: int = 0, streams: int = 1024) -> int:
-        """Serve on loopback, with so many calls at once on a connection; returns the port."""
+    async def start(self, port: int = 0, streams: int = 1024, host: str = "127.0.0.1") -> int:
+        """Serve on `host`, with so many calls at once on a connection; returns the port."""
         options = (
             ("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 64 << 20),
             ("grpc.max_concurrent_streams", streams),
@@ -87,7 +87,7 @@ class EchoUpstream:
             SERVICE, {name: grpc.unary_unary_rpc_method_handler(handler) for name, handler in handlers.items()}
         )
         self._server.add_generic_rpc_handlers((generic,))
-        bound = self._server.add_insecure_port(f"127.0.0.1:{port}")
+        bound = self._server.add_insecure_port(f"{host}:{port}")
         await self._server.start()
         return bound
 
@@ -134,16 +134,17 @@ async def _index(_body: bytes, _context: Any) -> bytes:
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--capacity", type=int)
     parser.add_argument("--streams", type=int, default=1024)
     parser.add_argument("--executed", type=Path)
     options = parser.parse_args()
     upstream = EchoUpstream(capacity=options.capacity, executed_file=options.executed)
-    port = await upstream.start(options.port, options.streams)
+    port = await upstream.start(options.port, options.streams, options.host)
     told_to_end = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told_to_end.set)
-    print(f"echo listening on 127.0.0.1:{port}", flush=True)
+    print(f"echo listening on {options.host}:{port}", flush=True)
     await told_to_end.wait()
     await upstream.stop(1.0)
 

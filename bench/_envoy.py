@@ -36,15 +36,20 @@ def envoy_config(
     stream_window: int,
     connection_window: int,
     streams: int,
+    limit: int | None = None,
+    adaptive: bool = False,
 ) -> dict[str, Any]:
-    """One listener, one route, one upstream; `grpc-timeout` honoured, nothing logged, no header of its own."""
+    """One listener, one route, one upstream; `grpc-timeout` honoured, nothing logged, no header of its own.
+
+    With `limit` no more requests are at the upstream at once, and none wait for it; `adaptive`: Envoy finds the limit.
+    """
     host, _, upstream_port = upstream.rpartition(":")
     windows = {
         "initial_stream_window_size": stream_window,
         "initial_connection_window_size": connection_window,
         "max_concurrent_streams": streams,
     }
-    manager = {
+    manager: dict[str, Any] = {
         "@type": f"{_TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "front",
         "codec_type": "HTTP2",
@@ -79,6 +84,24 @@ def envoy_config(
             }
         ],
     }
+    if adaptive:
+        # Its documented settings, but for the interval: ten times as often, so that it has found its limit in seconds.
+        controller = {
+            "sample_aggregate_percentile": {"value": 90},
+            "concurrency_limit_params": {"concurrency_update_interval": "0.1s"},
+            "min_rtt_calc_params": {"jitter": {"value": 10}, "interval": "6s", "request_count": 50},
+        }
+        manager["http_filters"].insert(
+            0,
+            {
+                "name": "envoy.filters.http.adaptive_concurrency",
+                "typed_config": {
+                    "@type": f"{_TYPES}.filters.http.adaptive_concurrency.v3.AdaptiveConcurrency",
+                    "gradient_controller_config": controller,
+                },
+            },
+        )
+    thresholds = {"max_requests": limit or 100_000, "max_pending_requests": 100_000}
     chain: dict[str, Any] = {"filters": [{"name": "http", "typed_config": manager}]}
     if certificate:
         pair = {"certificate_chain": {"filename": str(certificate)}, "private_key": {"filename": str(key)}}
@@ -100,7 +123,7 @@ def envoy_config(
                 {
                     "name": "upstream",
                     "type": "STATIC",
-                    "circuit_breakers": {"thresholds": [{"max_requests": 100_000, "max_pending_requests": 100_000}]},
+                    "circuit_breakers": {"thresholds": [thresholds]},
                     "typed_extension_protocol_options": {
                         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol
                     },

@@ -31,12 +31,22 @@ class Setting:
         folder: A new one, for its files.
         upstream: The address of the upstream.
         certificate, key: PEM files; the client side speaks TLS if they are there.
+        options: Further options of Tailgate.
+        limit: Requests that nginx or Envoy may have at the upstream at once; None: as many as come.
+        deadline: Of Tailgate, for requests that say nothing else.
+        patience_s: How long nginx waits for the upstream.
+        adaptive: Whether Envoy finds that limit itself (its filter adaptive_concurrency).
     """
 
     folder: Path
     upstream: str
     certificate: Path | None = None
     key: Path | None = None
+    options: tuple[str, ...] = ()
+    limit: int | None = None
+    deadline: str = "30s"
+    patience_s: float = 60.0
+    adaptive: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,8 @@ def compiled(setting: Setting) -> AbstractContextManager[Running]:
 def _tailgate(setting: Setting, *command: str) -> Iterator[Running]:
     arguments = [
         *("proxy", "--upstream", setting.upstream, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"),
-        *("--deadline", "30s", "--max-message-mib", "64", "--trace", str(setting.folder / "trace")),
+        *("--deadline", setting.deadline, "--max-message-mib", "64", "--trace", str(setting.folder / "trace")),
+        *setting.options,
     ]
     if setting.certificate:
         arguments += ["--tls-cert", str(setting.certificate), "--tls-key", str(setting.key)]
@@ -81,6 +92,7 @@ def _tailgate(setting: Setting, *command: str) -> Iterator[Running]:
 def nginx(setting: Setting) -> Iterator[Running]:
     port, folder = free_port(), setting.folder
     tls = f"ssl_certificate {setting.certificate}; ssl_certificate_key {setting.key};" if setting.certificate else ""
+    most = f" max_conns={setting.limit}" if setting.limit else ""
     (folder / "nginx.conf").write_text(f"""
 daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 4096; }}
@@ -89,10 +101,10 @@ http {{
   http2_max_concurrent_streams {STREAMS}; http2_body_preread_size {STREAM_WINDOW}; http2_recv_buffer_size 1m;
   client_max_body_size 64m; client_body_buffer_size 1m; client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  upstream u {{ server {setting.upstream}; keepalive 128; keepalive_requests 1000000000; }}
+  upstream u {{ server {setting.upstream} max_fails=0{most}; keepalive 128; keepalive_requests 1000000000; }}
   server {{
     listen 127.0.0.1:{port} http2 {"ssl" if tls else ""}; {tls}
-    location / {{ grpc_pass grpc://u; grpc_read_timeout 60s; grpc_send_timeout 60s; }}
+    location / {{ grpc_pass grpc://u; grpc_read_timeout {1e3 * setting.patience_s:.0f}ms; grpc_send_timeout 60s; }}
   }}
 }}
 """)
@@ -140,6 +152,8 @@ def envoy(setting: Setting) -> Iterator[Running]:
         stream_window=STREAM_WINDOW,
         connection_window=CONNECTION_WINDOW,
         streams=STREAMS,
+        limit=setting.limit,
+        adaptive=setting.adaptive,
     )
     file = setting.folder / "envoy.json"
     file.write_text(json.dumps(config))

@@ -25,9 +25,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-SCRAPE_S = 15.0  # as in prometheus/slo.toml
-_POINTS = 10_000
+from tailgate.config import read_config
+from tailgate.slo.config import SloConfig
+
+SHIPPED = Path(__file__).resolve().parent.parent / "prometheus"
+SCRAPE_S = read_config(SloConfig, SHIPPED / "slo.toml", {}).scrape_interval
+"""Between scrapes, as the checked-in rules have it."""
+_POINTS = 5_000
 """Of a series in one answer; Prometheus refuses more than 11,000."""
+_PATIENCE_S = 1800
+"""With one answer: those about days, on a machine that has much else to do, take minutes."""
 _BLOCKS = "54h"
 """promtool reads its whole input once for every block that it makes of it."""
 
@@ -100,6 +107,7 @@ class Prometheus:
             f"--storage.tsdb.path={self._data}",
             "--storage.tsdb.retention.time=100y",
             f"--query.lookback-delta={round(self._lookback_s * 1e3)}ms",
+            f"--query.timeout={_PATIENCE_S}s",
             f"--web.listen-address={self.address}",
         ]
         with (self._data.parent / "prometheus.log").open("ab") as log:
@@ -174,7 +182,8 @@ class Prometheus:
     def _get(self, what: str, **parameters: object) -> list[dict[str, Any]]:
         body = urllib.parse.urlencode(parameters).encode()
         try:
-            with urllib.request.urlopen(f"http://{self.address}/api/v1/{what}", data=body, timeout=300) as answer:
+            url = f"http://{self.address}/api/v1/{what}"
+            with urllib.request.urlopen(url, data=body, timeout=_PATIENCE_S) as answer:
                 data = json.load(answer)["data"]
         except urllib.error.HTTPError as error:
             raise ValueError(json.load(error).get("error", error.reason)) from error

@@ -213,8 +213,13 @@ class RawClient(asyncio.Protocol):
         elif isinstance(event, h2.events.StreamReset):
             refused = event.error_code == h2.errors.ErrorCodes.REFUSED_STREAM
             self._end(event.stream_id, Status.UNAVAILABLE if refused else Status.CANCELLED)
-        elif isinstance(event, h2.events.WindowUpdated):
-            waiting = (event.stream_id,) if event.stream_id else tuple(self._streams)
+        elif isinstance(event, h2.events.WindowUpdated | h2.events.RemoteSettingsChanged):
+            # Settings may open the windows of all streams, of which no other event tells.
+            waiting = (
+                (event.stream_id,)
+                if isinstance(event, h2.events.WindowUpdated) and event.stream_id
+                else tuple(self._streams)
+            )
             for stream_id in waiting:
                 stream = self._streams.get(stream_id)
                 if stream is not None and stream.unsent:

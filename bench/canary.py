@@ -17,12 +17,14 @@ from rich.console import Console
 from rich.progress import track
 
 from bench._common import Claim, finish, machine, markdown_table
+from bench._prometheus import SCRAPE_S
 from tailgate.slo.alerts import CANARY_LEAST, CANARY_VARIANCE
 from tailgate.slo.promql import CANARY_Z
 
 Floats = NDArray[np.float64]
 
-HOURS, STEP_S, WINDOW, HOUR = 8, 15, 4, 240  # the last two in steps
+HOURS, STEP_S = 8, round(SCRAPE_S)
+WINDOW, HOUR = 60 // STEP_S, 3600 // STEP_S  # in steps
 EARLIER_Z = 3.9
 TRAFFIC = ((9, 1), (54, 6), (6, 6), (540, 60))
 SHARES = (0.5, 0.7, 0.9, 0.97, 0.995)
@@ -98,7 +100,11 @@ def main() -> int:
         Claim("… of the kind that fares worst", 100 * max(one.now for one in found), 1.0),
         Claim("… mean, over that of the alert before", mean / before, 0.5),
     ]
-    details = {"simulations": simulations, "rows": [dict(zip(header, row, strict=True)) for row in rows]}
+    details = {
+        "simulations": simulations,
+        "scrape_s": SCRAPE_S,
+        "rows": [dict(zip(header, row, strict=True)) for row in rows],
+    }
     return finish("canary", claims, quick=arguments.quick, machine=machine("numpy"), **details)
 
 

@@ -36,15 +36,24 @@ from bench._days_plan import DAY_S, FULL, QUICK, SLICES, START_S, Plan
 from bench._days_requests import simulate
 from bench._days_scraped import counters, lives, openmetrics
 from bench._days_truth import Truth
-from bench._prometheus import Prometheus, Rule, backfill, missing_binaries, read_rules, record, recorded_in
+from bench._prometheus import (
+    SCRAPE_S,
+    SHIPPED,
+    Prometheus,
+    Rule,
+    backfill,
+    missing_binaries,
+    read_rules,
+    record,
+    recorded_in,
+)
 
-RULES = sorted((Path(__file__).resolve().parent.parent / "prometheus" / "rules").glob("*.yml"))
 SEED = 20_260_105
 NAIVE = Rule(
     "raw minimum of windows under the floor",
     "min_over_time(model:tailgate_tca:ratio_rate1m[5m]) < model:tailgate_window_floor:ratio",
     "tailgate-quality",
-    15.0,
+    SCRAPE_S,
     {"severity": "naive"},
 )
 SHOWN = ("model:tailgate_tca", "model_version_slice:tailgate_tca:ratio_rate1m", "model_slice:tailgate_canary_z:1h")
@@ -85,7 +94,7 @@ def _run(plan: Plan, seed: int, folder: Path, *, quick: bool) -> int:
     data = folder / "tsdb"
     data.mkdir()
     backfill(openmetrics(counted, plan), data)
-    rules, alerts = read_rules(RULES, folder)
+    rules, alerts = read_rules(sorted((SHIPPED / "rules").glob("*.yml")), folder)
     wanted = {name for rule in (*alerts, NAIVE) for name in recorded_in(rule.expr)}
     wanted |= {name for name in rules if name.startswith(SHOWN)}
     end_s = START_S + plan.length_s
@@ -111,6 +120,7 @@ def _run(plan: Plan, seed: int, folder: Path, *, quick: bool) -> int:
     details: dict[str, Any] = {
         "machine": machine("numpy") | {"prometheus": _version()},
         "seed": seed,
+        "scrape_s": SCRAPE_S,
         "days": plan.length_s / DAY_S,
         "requests": len(requests.arrival_s),
         "incident_free_days": quiet_days,

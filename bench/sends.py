@@ -1,18 +1,18 @@
 """Whether requests leave when they are due: `python bench/sends.py [--quick]`.
 
 The sender of `tailgate load` sends 1 KB at 500/s and at 1,500/s to a target that does nothing, on another core. *Lag*
-is how much later than scheduled gRPC was handed the request. The kernel's timer (timerfd) and the event loop's own take
-turns, on the same loop. Spacing is held against the distribution that was asked for with a Kolmogorov–Smirnov test of
-the recorded times of sending, each round from a seed of its own: over single gaps, of which those shorter than a send
-itself takes cannot come true, and over ten sends, where that no longer shows (the sum of ten gamma gaps is a gamma,
-too). It needs an otherwise quiet machine.
+is how much later than scheduled the request was written to its connection, or handed to gRPC's own library, with which
+(`grpc`) our client (`http2`) takes turns. So do the kernel's timer (timerfd) and the loop's own, on the same loop.
+Spacing is held against the distribution that was asked for with a Kolmogorov–Smirnov test of the recorded times of
+sending, each round from a seed of its own: over single gaps, of which those shorter than a send itself takes cannot
+come true, and over ten sends, where that no longer shows (the sum of ten gamma gaps is a gamma, too). It needs an
+otherwise quiet machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import statistics
 import sys
 import time
@@ -29,12 +29,14 @@ from tailgate.protocol.envelope import RequestFrame
 from tailgate_loadgen.alarm import LoopAlarm, MakeAlarm, TimerfdAlarm
 from tailgate_loadgen.arrivals import Arrivals, Constant, Gamma, Poisson
 from tailgate_loadgen.calibrate import null_target
+from tailgate_loadgen.calls import ClientName
 from tailgate_loadgen.datasets.dataset import Dataset, MemoryRows
 from tailgate_loadgen.event_loop import loop_name, run_on_loop
 from tailgate_loadgen.schedule import make_schedule
 from tailgate_loadgen.seeds import derive_seeds
-from tailgate_loadgen.sender import Job, Sender, infer_stub
-from tailgate_loadgen.target import open_channel
+from tailgate_loadgen.sender import Job, Sender
+from tailgate_loadgen.target import open_client
+from tailgate_loadgen.undisturbed import undisturbed
 from tailgate_loadgen.warmup import warm_up
 
 BYTES, DEADLINE_S, LEAD_S, WARMUP, APART = 1_000, 1.0, 0.2, 50, 10
@@ -75,7 +77,14 @@ class Measured:
 
 
 async def sent(
-    address: str, *, arrivals: Arrivals, rate: float, seconds: float, alarm: MakeAlarm, seed: int
+    address: str,
+    *,
+    client_name: ClientName,
+    arrivals: Arrivals,
+    rate: float,
+    seconds: float,
+    alarm: MakeAlarm,
+    seed: int,
 ) -> Measured:
     """Send a schedule of so many seconds."""
     count, loop = round(rate * seconds), asyncio.get_running_loop()
@@ -87,11 +96,10 @@ async def sent(
         None, frozenset(),
     )  # fmt: skip
     ended: list[Observation] = []
-    async with open_channel(address) as channel:
-        stub = infer_stub(channel)
-        await warm_up(stub, job, WARMUP)
+    async with open_client(client_name, address) as client:
+        await warm_up(client, job, WARMUP)
         sender = Sender(
-            stub, job, start_s=loop.time() + LEAD_S, start_unix_s=time.time() + LEAD_S, on_start=lambda: None,
+            client, job, start_s=loop.time() + LEAD_S, start_unix_s=time.time() + LEAD_S, on_start=lambda: None,
             on_end=ended.append, alarm=alarm,
         )  # fmt: skip
         complete = await sender.run()
@@ -117,29 +125,36 @@ def measured(due_s: np.ndarray, lag_s: np.ndarray, rate: float, arrivals: Arriva
     )  # fmt: skip
 
 
-def run(rounds: int, seconds: float) -> dict[tuple[int, str, str], list[Measured]]:
-    """All rates, kinds and timers, in turns: by these, a list of rounds."""
-    found: dict[tuple[int, str, str], list[Measured]] = {}
+Way = tuple[int, str, str, ClientName]
+"""Rate, arrivals, timer, client."""
+
+_OURS: ClientName = "http2"
+_GRPC: ClientName = "grpc"
+_EACH: list[tuple[str, str, ClientName]] = [
+    *((name, TIMERFD, _OURS) for name in KINDS),
+    ("poisson", LOOP, _OURS),
+    ("poisson", TIMERFD, _GRPC),
+]
+WAYS: list[Way] = [(rate, *each) for rate in RATES for each in _EACH]
+
+
+def run(rounds: int, seconds: float) -> dict[Way, list[Measured]]:
+    """All ways in turns: by these, a list of rounds."""
+    found: dict[Way, list[Measured]] = {}
     their_core, our_core = two_cores()
-    ways = [
-        (rate, name, timer)
-        for rate in RATES
-        for name in KINDS
-        for timer in TIMERS
-        if timer == TIMERFD or name == "poisson"
-    ]
     with ExitStack() as stack:
         with on_core(their_core):
             address = stack.enter_context(null_target())
         stack.enter_context(on_core(our_core))
-        gc.collect()
-        gc.freeze()  # as a run does
+        stack.enter_context(undisturbed())  # as a run is
         for seed in range(rounds):
-            for rate, name, timer in ways:
+            for way in WAYS:
+                rate, name, timer, client = way
                 sending = sent(
-                    address, arrivals=KINDS[name][0], rate=rate, seconds=seconds, alarm=TIMERS[timer], seed=seed
-                )
-                found.setdefault((rate, name, timer), []).append(run_on_loop(sending))
+                    address, client_name=client, arrivals=KINDS[name][0], rate=rate, seconds=seconds,
+                    alarm=TIMERS[timer], seed=seed,
+                )  # fmt: skip
+                found.setdefault(way, []).append(run_on_loop(sending))
     return found
 
 
@@ -148,32 +163,33 @@ def middle(rounds: list[Measured], field: str) -> float:
     return float(statistics.median(getattr(one, field) for one in rounds))
 
 
-def table(found: dict[tuple[int, str, str], list[Measured]]) -> str:
-    """A row for each rate, kind and timer."""
+def table(found: dict[Way, list[Measured]]) -> str:
+    """A row for each way."""
     header = (
-        "rate", "arrivals", "timer", "lag p50, ms", "p99", "p99.9", "max", "gap off p99, ms", "KS", "KS over 10", "p",
+        "rate", "arrivals", "timer", "client", "lag p50, ms", "p99", "p99.9", "max", "gap off p99, ms", "KS",
+        "KS over 10", "p",
     )  # fmt: skip
     rows = []
-    for (rate, name, timer), rounds in found.items():
+    for (rate, name, timer, client), rounds in found.items():
         spacing = ["", "", ""]
         if np.isfinite(KINDS[name][1]):
             spacing = [f"{middle(rounds, field):.3f}" for field in ("distance", "distance_apart", "p_apart")]
         times = (f"{middle(rounds, field):.3f}" for field in ("p50_ms", "p99_ms", "p999_ms", "max_ms", "off_ms"))
-        rows.append((rate, name, timer, *times, *spacing))
+        rows.append((rate, name, timer, client, *times, *spacing))
     return markdown_table(header, rows)
 
 
-def claims(found: dict[tuple[int, str, str], list[Measured]]) -> list[Claim]:
+def claims(found: dict[Way, list[Measured]]) -> list[Claim]:
     """What the project says of itself."""
     made = []
     for rate in RATES:
-        ours, plain = found[rate, "poisson", TIMERFD], found[rate, "poisson", LOOP]
+        ours, plain = found[rate, "poisson", TIMERFD, _OURS], found[rate, "poisson", LOOP, _OURS]
         ratio = statistics.median(one.p99_ms / other.p99_ms for one, other in zip(ours, plain, strict=True))
         made.append(Claim(f"{rate}/s of 1 KB: p99 of the lag, ms", middle(ours, "p99_ms"), ALLOWED_MS))
         made.append(Claim(f"{rate}/s: p99 of the lag, times that with the loop's timer", ratio, ALLOWED_RATIO))
         for name, (_, shape) in KINDS.items():
             if np.isfinite(shape):
-                p = middle(found[rate, name, TIMERFD], "p_apart")
+                p = middle(found[rate, name, TIMERFD, _OURS], "p_apart")
                 made.append(Claim(f"{rate}/s, {name}: p of the spacing over ten sends", p, LEAST_P, at_least=True))
     return made
 
@@ -188,8 +204,14 @@ def main() -> int:
     print(f"on {loop_name()}; medians of {rounds} rounds of {seconds:g} s\n")
     print(table(found))
     details = [
-        {"rate": rate, "arrivals": name, "timer": timer, "rounds": [_plain(one) for one in measured_rounds]}
-        for (rate, name, timer), measured_rounds in found.items()
+        {
+            "rate": rate,
+            "arrivals": name,
+            "timer": timer,
+            "client": client,
+            "rounds": [_plain(one) for one in measured_rounds],
+        }
+        for (rate, name, timer, client), measured_rounds in found.items()
     ]
     return finish("sends", claims(found), quick=quick, machine=machine("grpcio", "uvloop"), measured=details)
 

@@ -3,7 +3,8 @@
 Steady load of all sizes on a real proxy while, by a seeded plan, calls are cancelled, have deadlines too short, are
 answered to clients that do not read, or belong to clients that vanish, and the upstream is restarted, killed or asked
 to end. Client's log and proxy's trace are joined by request id at the end. Memory and file descriptors are those of
-the proxy's process; how many asyncio tasks it has cannot be seen from outside.
+the proxy's process; how many asyncio tasks it has cannot be seen from outside. Of every answer that is late by the
+client's clock it is said where its time went: on a machine without a free core the client itself is.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import sys
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +25,8 @@ from typing import Any
 import numpy as np
 
 from bench._common import Claim, finish, machine, markdown_table
+from bench._cpu import cpu_of
+from bench._late import Stalls, despite_running, parts
 from bench._nemesis import RATE, Soak, Upstream, open_files, status_of
 from bench._processes import started
 from bench._raw_client import records
@@ -49,12 +53,14 @@ async def rest(admin: str, pid: int, files: int) -> int:
     return open_files(pid)
 
 
-async def drive(soak: Soak, seconds: float, pid: int, admin: str) -> tuple[int, int, dict[str, Any]]:
+async def drive(soak: Soak, stalls: Stalls, seconds: float, pid: int, admin: str) -> tuple[int, int, dict[str, Any]]:
     """The whole run; open files before and after it, with one connection to the upstream each time, and the status."""
     while not (await asyncio.to_thread(status_of, admin))["upstream"]["ready"]:
         await asyncio.sleep(0.1)
     before = open_files(pid)
+    watching = asyncio.create_task(stalls.watch())
     await soak.run(seconds, pid, admin)
+    watching.cancel()
     # However many connections to the upstream there are, a restart leaves one.
     await soak.upstream.end(signal.SIGKILL)
     await soak.upstream.start()
@@ -62,7 +68,9 @@ async def drive(soak: Soak, seconds: float, pid: int, admin: str) -> tuple[int, 
     return before, after, await asyncio.to_thread(status_of, admin)
 
 
-def judge(soak: Soak, rows: Records, executed: Path, status: dict[str, Any]) -> tuple[list[Claim], dict[str, Any]]:
+def judge(
+    soak: Soak, stalls: Stalls, rows: Records, executed: Path, status: dict[str, Any]
+) -> tuple[list[Claim], dict[str, Any]]:
     """Everything that is counted by joining the client's log, the proxy's trace and the upstream's list."""
     books = reconcile(records(soak.log), rows)
     ids = Counter(rows["request_id"].tolist())
@@ -78,9 +86,15 @@ def judge(soak: Soak, rows: Records, executed: Path, status: dict[str, Any]) -> 
     executions = Counter(executed.read_text().split())
     answered = rows[rows["outcome"] == Outcome.OK]
     late_there = int((answered["latency_s"] > answered["budget_s"]).sum() + (rows["outcome"] == Outcome.OK_LATE).sum())
-    lateness_s = [a.ended_s - a.sent_s - a.budget_s for a in soak.log if a.status is Status.OK and a.late]
+    row_of = dict(zip(rows["request_id"].tolist(), rows, strict=True))
+    all_late = [
+        parts(a, row, stalls)
+        for a in soak.log
+        if a.status is Status.OK and a.late and (row := row_of.get(request_key(a.request_id))) is not None
+    ]
+    late = [one for one in all_late if one.late_s > TOLERANCE_S]
     delivered = sum(a.status is Status.OK for a in soak.log)
-    late_here = 100 * sum(lateness > TOLERANCE_S for lateness in lateness_s) / max(delivered, 1)
+    late_here = 100 * len(late) / max(delivered, 1)
     ended = sum(status["outcomes"].values())
     claims = [
         Claim("calls lost: their headers reached the proxy's kernel, and the proxy has no row of them", len(lost), 0),
@@ -93,10 +107,12 @@ def judge(soak: Soak, rows: Records, executed: Path, status: dict[str, Any]) -> 
         Claim("received less the sum of outcomes, and what is in flight", status["received"] - ended, 0),
         Claim("difference between the sum of outcomes and the trace", abs(ended - len(rows)), 0),
     ]
-    slowest_ms = 1e3 * max(lateness_s, default=0.0)
+    slowest_ms = 1e3 * max((one.late_s for one in all_late), default=0.0)
     details = {
         "calls": len(soak.log), "rows": len(rows), "unseen_of_clients_that_reset": unseen, "breaches": books.breaches,
-        "latest_answer_ms": slowest_ms, "differ": dict(differ), "lost": lost[:20],
+        "latest_answer_ms": slowest_ms, "late_answers": len(late), "client_stood_still_s": stalls.total_s,
+        "late_though_the_client_ran": despite_running(late, TOLERANCE_S), "late": [asdict(one) for one in late[:100]],
+        "differ": dict(differ), "lost": lost[:20],
         "outcomes": {name: count for name, count in status["outcomes"].items() if count}, "nemesis": dict(soak.done),
         "connection_ends": {reason: count for reason, count in status["connection_ends"].items() if count},
     }  # fmt: skip
@@ -142,9 +158,11 @@ def main() -> int:
         trace = ("--deadline", "5s", "--trace", str(folder / "trace"))
         with started(folder, *command, *trace, ready=pattern) as ((listen, admin), pid):
             soak = Soak(listen, upstream, random.Random(options.seed))  # noqa: S311 — a plan that can be repeated, no secret
-            before, after, status = runner.run(drive(soak, seconds, pid, admin))
+            stalls, unused = Stalls(), cpu_of(pid)
+            before, after, status = runner.run(drive(soak, stalls, seconds, pid, admin))
+            used = cpu_of(pid) - unused
         (contents,) = read_folder(folder / "trace")
-        claims, details = judge(soak, contents.records, folder / "executed", status)
+        claims, details = judge(soak, stalls, contents.records, folder / "executed", status)
     print(timeline(soak.samples))
     print(
         "\n"
@@ -164,8 +182,15 @@ def main() -> int:
         f"\nmemory in the second half: {slope:+.2f} MiB a minute; {details['unseen_of_clients_that_reset']} calls of "
         f"clients that left with a TCP reset were never seen; latest answer {details['latest_answer_ms']:.1f} ms late"
     )
+    print(
+        f"late by more than {TOLERANCE_S * 1e3:g} ms: {details['late_answers']} answers, "
+        f"{details['late_though_the_client_ran']} of them also without the time in which their client stood still, "
+        f"which is {stalls.total_s:.1f} s of the run; the proxy ran for {used.ran_s:.1f} s and waited for a core for "
+        f"{used.waited_s:.1f} s"
+    )
     for breach in details["breaches"]:
         print(f"breach: {breach}")
+    details |= {"proxy_ran_s": used.ran_s, "proxy_waited_for_a_core_s": used.waited_s}
     details |= {"seed": options.seed, "minutes": seconds / 60, "slope_mib_per_minute": slope, "samples": soak.samples}
     return finish("soak", claims, quick=quick or seconds < 1200, machine=machine("h2", "grpcio"), **details)
 
