@@ -4,8 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Tests start dozens of processes, each of which would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check dashboards format stubs constraints bench wheel clean
+.PHONY: help demo up test check lint types pyright fresh dashboards format stubs reference constraints bench faults wheel clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,18 +20,33 @@ up: $(VENV)/demo  ## Run everything until it is interrupted, with Prometheus and
 	$(BIN)/tailgate up --trouble
 
 test: $(VENV)/dev  ## Run the whole test suite
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --ignore tests/e2e
-	# Several processes under real load, in real time: each of these has the machine to itself.
-	$(BIN)/python -m pytest tests/e2e
+	@# Those that are marked `alone` have the machine to themselves, one after another, whatever became of the others.
+	@status=0; set -x; \
+	$(BIN)/python -m pytest -m 'not alone' --numprocesses auto --dist worksteal || status=$$?; \
+	$(BIN)/python -m pytest -m alone || status=$$?; \
+	exit $$status
 
 check: $(VENV)/dev  ## Lint, format, types (mypy strict and pyright), generated files fresh
+	@# Two of the four at a time, each with what it says in one piece; one that fails keeps no other from being made.
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync) \
+		pyright types fresh lint
+
+lint: $(VENV)/dev  ## Of the checks: ruff, lint and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev  ## Of the checks: mypy, strict
 	$(BIN)/mypy
+
+pyright: $(VENV)/dev  ## Of the checks: pyright
 	$(BIN)/pyright
+
+fresh: $(VENV)/dev  ## Of the checks: are generated files what would be generated?
 	$(BIN)/python scripts/stubs.py --check
+	$(BIN)/python scripts/reference.py --check
 	$(BIN)/python grafana/build.py --check
 	$(BIN)/tailgate slo check
+	$(BIN)/python scripts/reliability.py --check
 
 format: $(VENV)/dev  ## Format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
@@ -41,12 +59,19 @@ dashboards: $(VENV)/dev  ## Write grafana/dashboards and prometheus/rules anew
 stubs: $(VENV)/dev  ## Write tailgate/pb anew from protos/
 	$(BIN)/python scripts/stubs.py
 
+reference: $(VENV)/dev  ## Write docs/reference/proxy.md anew from the proxy's configuration
+	$(BIN)/python scripts/reference.py
+
 constraints:  ## Resolve constraints.txt anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --upgrade --output-file constraints.txt
 
 bench: $(VENV)/dev  ## Run every measurement in bench/ in its quick form
 	@for script in bench/[a-z]*.py; do $(BIN)/python $$script --quick || exit 1; done
+
+faults: $(VENV)/dev  ## Bring about every fault of docs/reliability.md, ten seeds each, as far as this machine allows
+	$(BIN)/python -m faults
+	$(BIN)/python scripts/reliability.py
 
 wheel: $(VENV)/dev  ## Build a wheel with a compiled data path into dist/, for this Python and machine (needs a C compiler)
 	HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 $(BIN)/python -m hatchling build --target wheel --directory dist

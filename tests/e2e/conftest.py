@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-READY_TIMEOUT_S = 120.0
+READY_TIMEOUT_S = 300.0
 
 
 @dataclass
@@ -34,24 +35,24 @@ class Running:
     def stop(self) -> int:
         """SIGTERM, and its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
     def kill(self) -> None:
         """SIGKILL."""
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(120)
 
 
 Start = Callable[..., Running]
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Start a command and wait for the line that says it is ready; everything is killed after the test."""
+@contextmanager
+def starting(folder: Path) -> Iterator[Start]:
+    """Starts commands, each of which writes into this folder what it says, and kills them all in the end."""
     running: list[Running] = []
 
     def start_one(*command: str, ready: str) -> Running:
-        log = tmp_path / f"process-{len(running)}.log"
+        log = folder / f"process-{len(running)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         one = Running(process, (), log)
@@ -65,10 +66,32 @@ def start(tmp_path: Path) -> Iterator[Start]:
             time.sleep(0.05)
         raise AssertionError(f"{command} did not get ready; it said:\n{log.read_text()}")
 
-    yield start_one
-    for one in running:
-        if one.process.poll() is None:
-            one.kill()
+    try:
+        yield start_one
+    finally:
+        for one in running:
+            if one.process.poll() is None:
+                one.kill()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a command and wait for the line that says it is ready; everything is killed after the test."""
+    with starting(tmp_path) as start_one:
+        yield start_one
+
+
+@pytest.fixture(scope="module")
+def start_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """The same for what several tests look at: everything is killed after the module's last one."""
+    with starting(tmp_path_factory.mktemp("processes")) as start_one:
+        yield start_one
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the trained network lies, once some test has had it trained."""
+    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
@@ -118,7 +141,7 @@ Until = Callable[..., None]
 def until() -> Until:
     """Wait for a condition; fails with what was waited for when it takes too long."""
 
-    def wait(condition: Callable[[], object], what: str, *, seconds: float = 60.0) -> None:
+    def wait(condition: Callable[[], object], what: str, *, seconds: float = 180.0) -> None:
         give_up_s = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < give_up_s, f"waited {seconds} s in vain for {what}"
@@ -131,7 +154,7 @@ def until() -> Until:
 def tailgate() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run a `tailgate` command to its end."""
 
-    def run(*arguments: str, timeout_s: float = 240.0) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, timeout_s: float = 900.0) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {"COLUMNS": "200", "TERM": "dumb"}
         return subprocess.run(
             [sys.executable, "-m", "tailgate", *arguments],

@@ -9,6 +9,8 @@ import pytest
 
 from bench import _common
 
+pytestmark = pytest.mark.beside_others  # it is about files
+
 
 @pytest.mark.parametrize(("there", "run", "written"), [
     (None, "quick", True), (None, "full", True), ("quick", "quick", True), ("quick", "full", True),

@@ -23,7 +23,7 @@ from tailgate.trace.files import read_folder
 from tailgate.trace.format import Records
 
 SAMPLES = 898
-ATTEMPTS = 3
+ATTEMPTS = 6
 """A run that says itself that it is not valid, as on a machine that others use too, shows nothing but its books."""
 
 
@@ -35,7 +35,7 @@ def load_arguments(target: str, folder: Path, *options: str) -> list[str]:
 
 
 def status_of(admin: str) -> dict[str, Any]:
-    with urllib.request.urlopen(f"http://{admin}/status.json", timeout=10) as response:
+    with urllib.request.urlopen(f"http://{admin}/status.json", timeout=60) as response:
         document: dict[str, Any] = json.load(response)
     return document
 
@@ -115,7 +115,7 @@ def measure(start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, until
             done = load.result()
         status = at_rest(until, proxy.ready[1])
         metrics = folder / "metrics.txt"
-        with urllib.request.urlopen(f"http://{proxy.ready[1]}/metrics", timeout=10) as response:
+        with urllib.request.urlopen(f"http://{proxy.ready[1]}/metrics", timeout=60) as response:
             metrics.write_bytes(response.read())
         assert proxy.stop() == 0
         audit = ("--client", str(folder), "--metrics", str(metrics), "--upstream", str(upstream.process.args[-1]))
@@ -143,8 +143,9 @@ def measure(start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, until
     return until_valid
 
 
-def test_three_counts_agree_at_300_a_second_with_a_third_of_the_answers_late(measure: Measure) -> None:
-    run = measure("--rate", "300", "--passes", "2", deadline="200ms")
+@pytest.mark.parametrize("client", ["http2", "grpc"])  # the second shares no code with the proxy
+def test_three_counts_agree_at_300_a_second_with_a_third_of_the_answers_late(measure: Measure, client: str) -> None:
+    run = measure("--rate", "300", "--passes", "2", "--client", client, deadline="200ms")
     assert run.summary["arrivals"] == 2 * SAMPLES
     late = run.summary["arrivals"] - run.summary["answered"]
     assert late >= run.summary["arrivals"] // 3
@@ -168,8 +169,9 @@ def test_an_upstream_killed_mid_run_loses_no_request_and_is_used_again_when_back
         log = Path(upstream.process.args[-1])
         start_scripted_upstream(int(upstream.ready[0].rpartition(":")[2]), log=log)
 
-    run = measure("--rate", "150", "--passes", "1", deadline="1s", do=kill_and_start_again)
-    assert run.summary["arrivals"] == SAMPLES
+    # Long enough for a machine that needs seconds to start a process.
+    run = measure("--rate", "100", "--passes", "2", deadline="1s", do=kill_and_start_again)
+    assert run.summary["arrivals"] == 2 * SAMPLES
     last = run.client[run.client["arrival_unix_s"].argsort()][-50:]
     assert (last["status"] == Status.OK).sum() >= 45
 
@@ -187,7 +189,7 @@ def test_a_proxy_killed_mid_run_leaves_a_trace_of_everything_it_acknowledged(
     )
     run.start()
     until(lambda: status_of(proxy.ready[1])["received"] >= 400, "400 requests received")
-    time.sleep(0.3)  # longer than the recorder's interval: what had ended before is in the file
+    time.sleep(1.0)  # longer than the recorder's interval: what had ended before is in the file
     proxy.kill()
     run.join()
     client, rows = traces(folder)

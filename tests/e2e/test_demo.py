@@ -16,12 +16,6 @@ from tailgate.outcome import Outcome
 from tailgate.trace.files import read_trace
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the network lies that the first of these tests trains."""
-    return tmp_path_factory.mktemp("cache")
-
-
 def test_the_demo_runs_to_its_end_with_balanced_books_and_a_report(tailgate: Any, cache: Path, tmp_path: Path) -> None:
     out = tmp_path / "demo"
     done = tailgate("demo", "--seconds", "12", "--rate", "150", "--busy", "4", "--out", str(out), "--cache", str(cache))
@@ -96,11 +90,11 @@ def test_a_demo_that_is_ended_from_outside_leaves_nothing_running(
         demo = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     started: set[int] = set()
     try:
-        until(lambda: len(children(demo.pid)) == 3 + busy, "server, proxy, load and the busy processes", seconds=180)
+        until(lambda: len(children(demo.pid)) == 3 + busy, "server, proxy, load and the busy processes", seconds=600)
         started = children(demo.pid)
         demo.send_signal(number)
-        assert demo.wait(60) == exit_status, (tmp_path / "demo.log").read_text()
-        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started), "everything to end", seconds=20)
+        assert demo.wait(180) == exit_status, (tmp_path / "demo.log").read_text()
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started), "everything to end", seconds=120)
     finally:
         demo.kill()
         demo.wait()
@@ -124,6 +118,7 @@ WRONG_OPTIONS = [
 ]
 
 
+@pytest.mark.beside_others  # nothing is started
 @pytest.mark.parametrize(("options", "sentence"), WRONG_OPTIONS)
 def test_a_wrong_option_gets_one_sentence(options: list[str], sentence: str, tailgate: Any, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
@@ -137,6 +132,7 @@ def test_a_wrong_option_gets_one_sentence(options: list[str], sentence: str, tai
     assert done.stdout == ""
 
 
+@pytest.mark.beside_others  # nothing is started
 def test_a_folder_that_holds_something_is_left_alone(tailgate: Any, tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("data")
     done = tailgate("demo", "--out", str(tmp_path))

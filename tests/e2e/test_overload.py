@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from bench._echo_upstream import is_answer_to, request
 from bench._raw_client import Asked, connect, records
@@ -30,7 +31,8 @@ from tailgate_proxy.app import Proxy
 from tailgate_proxy.config import ProxyConfig
 
 ECHO = Path(__file__).parents[2] / "bench" / "_echo_upstream.py"
-STALL_S, BUDGET_S = 0.5, 0.1
+READY = r"echo listening on (\S+)"
+STALL_S, BUDGET_S = 1.5, 0.3
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def start_echo(start: Any) -> Callable[..., Any]:
     """An upstream that takes as long for each call as the call says."""
 
     def start_it(*options: str) -> Any:
-        return start(sys.executable, str(ECHO), *options, ready=r"echo listening on (\S+)")
+        return start(sys.executable, str(ECHO), *options, ready=READY)
 
     return start_it
 
@@ -97,7 +99,8 @@ async def test_at_ten_times_what_the_upstream_can_do_every_call_is_counted_once_
     start_echo: Any, start_proxy: Any, tmp_path: Path
 ) -> None:
     upstream = start_echo("--capacity", "1")  # at 10 ms a call: 100 a second
-    proxy = start_proxy(upstream.ready[0], "--deadline", "1s", "--trace", str(tmp_path / "trace"))
+    options = ("--deadline", "1s", "--trace", str(tmp_path / "trace"), "--admission", "off")
+    proxy = start_proxy(upstream.ready[0], *options)
     load = Load(proxy.ready[0], 1)
     await load.run(1000, 3, 0.01, (0.02, 0.1))
     assert await asyncio.to_thread(proxy.stop) == 0
@@ -117,14 +120,34 @@ async def test_at_ten_times_what_the_upstream_can_do_every_call_is_counted_once_
     assert set(ended) <= {Outcome.OK, *late}
 
 
+async def test_with_admission_the_overload_is_refused_or_waits_and_every_call_is_counted_once(
+    start_echo: Any, start_proxy: Any, tmp_path: Path
+) -> None:
+    upstream = start_echo("--capacity", "1")
+    options = ("--deadline", "1s", "--trace", str(tmp_path / "trace"), "--admission", "adaptive")
+    proxy = start_proxy(upstream.ready[0], *options)
+    load = Load(proxy.ready[0], 4)
+    await load.run(1000, 3, 0.01, (0.05, 0.2))
+    assert await asyncio.to_thread(proxy.stop) == 0
+    rows = proxy_rows(tmp_path / "trace")
+    assert_counted_exactly_once(load.log, rows)
+    load.assert_answers_are_their_own()
+    ended = outcomes(rows)
+    assert ended[Outcome.SHED_PREDICTED_LATE] + ended[Outcome.EXPIRED_IN_QUEUE] + ended[Outcome.SHED_QUEUE_FULL] > 0
+    assert ended[Outcome.OK] > 0
+
+
 async def test_with_few_places_the_overload_is_refused_and_each_refusal_counted_once(
     start_echo: Any, start_proxy: Any, tmp_path: Path
 ) -> None:
     upstream = start_echo("--capacity", "1")
-    options = ("--deadline", "1s", "--trace", str(tmp_path / "trace"), "--max-in-flight", "4")
+    options = (
+        *("--deadline", "1s", "--trace", str(tmp_path / "trace")),
+        *("--max-in-flight", "4", "--admission", "off"),
+    )
     proxy = start_proxy(upstream.ready[0], *options)
     load = Load(proxy.ready[0], 2)
-    await load.run(1000, 2, 0.01, (0.02, 0.1))
+    await load.run(1000, 2, 0.03, (0.02, 0.1))  # an upstream so slow that also a client that is slow itself is too much
     assert await asyncio.to_thread(proxy.stop) == 0
     rows = proxy_rows(tmp_path / "trace")
     assert_counted_exactly_once(load.log, rows)
@@ -138,19 +161,20 @@ async def load_with_a_standstill(
 ) -> Load:
     """Load from a thread of its own, and in the midst of it the standstill, on the caller's loop."""
     load = Load(address, 3)
-    loading = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(load.run(200, 2, take_s, budgets_s))))
+    loading = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(load.run(200, 4, take_s, budgets_s))))
     await asyncio.sleep(0.6)
     stand_still()
     await loading
     return load
 
 
-@pytest.fixture
-async def stalled(start_echo: Any, tmp_path: Path) -> tuple[Load, Records]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stalled(start_once: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Load, Records]:
     """Log and trace of a run in which the proxy's loop stood still for five times the budget of every call."""
+    folder = tmp_path_factory.mktemp("stalled")
     settings: dict[str, object] = {
-        "upstream": start_echo().ready[0], "listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "deadline": "5s",
-        "trace": str(tmp_path / "trace"),
+        "upstream": start_once(sys.executable, str(ECHO), ready=READY).ready[0], "listen": "127.0.0.1:0",
+        "admin": "127.0.0.1:0", "deadline": "20s", "trace": str(folder / "trace"),
     }  # fmt: skip
     proxy = Proxy(read_config(ProxyConfig, None, settings))
     address, _ = await proxy.start()
@@ -159,7 +183,7 @@ async def stalled(start_echo: Any, tmp_path: Path) -> tuple[Load, Records]:
         load = await load_with_a_standstill(str(address), lambda: time.sleep(STALL_S), 0.005, budgets_s=budgets_s)
     finally:
         await proxy.stop()
-    return load, proxy_rows(tmp_path / "trace")
+    return load, proxy_rows(folder / "trace")
 
 
 async def test_every_call_of_a_standstill_of_the_proxys_own_loop_is_counted_once(

@@ -15,6 +15,8 @@ import pytest
 from bench._raw_client import Asked, connect
 from tailgate.protocol.names import REQUEST_ID
 
+pytestmark = pytest.mark.beside_others  # a few calls of one process
+
 WIDE = 1 << 24
 
 

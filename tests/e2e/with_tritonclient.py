@@ -32,7 +32,7 @@ def main(direct: str, proxied: str) -> None:
         given = triton.InferInput("image", pixels.shape, "UINT8").set_data_from_numpy(pixels)
         wanted = triton.InferRequestedOutput("logits")
         answers = [
-            client.infer("digits", [given], outputs=[wanted], request_id=str(number), client_timeout=10.0)
+            client.infer("digits", [given], outputs=[wanted], request_id=str(number), client_timeout=60.0)
             for client in clients
         ]
         # Batched or not, one image's scores do not depend on which way it came.

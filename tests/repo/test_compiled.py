@@ -30,7 +30,7 @@ def run(python: Path, folder: Path, *arguments: str) -> subprocess.CompletedProc
         env=environment,
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=3000,
         check=False,
     )
 

@@ -145,7 +145,7 @@ def test_each_dashboard_is_what_its_builder_gives() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -351,13 +351,14 @@ def test_the_null_in_promql_is_near_the_exact_one(
 
 
 @pytest.mark.parametrize("hours", [1, 6, 24])
-def test_overlapping_windows_have_the_minimum_of_twice_as_many(
+def test_overlapping_windows_have_the_minimum_of_three_times_as_many_seldom_that_of_four_times(
     chance: Callable[[float, float, float], float], hours: int
 ) -> None:
     rng = np.random.default_rng(3)
-    came = rng.poisson(300 / 4, (200, hours * 240))
+    came = rng.poisson(300 / 12, (200, hours * 720))
     right = rng.binomial(came, 0.95)
-    ones = np.ones(4)
+    ones = np.ones(12)
     shares = [np.convolve(r, ones, "valid") / np.convolve(n, ones, "valid") for r, n in zip(right, came, strict=True)]
-    median = float(np.median([share.min() for share in shares]))
-    assert chance(0.693 / (hours * 3600 / 30), 0.95, 300) == pytest.approx(median, abs=0.004)
+    median, seldom = np.quantile([share.min() for share in shares], (0.5, 0.05)).tolist()
+    assert chance(0.693 / (hours * 3600 / 20), 0.95, 300) == pytest.approx(median, abs=0.004)
+    assert chance(0.0513 / (hours * 3600 / 15), 0.95, 300) == pytest.approx(seldom, abs=0.004)

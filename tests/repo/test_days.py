@@ -11,16 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench._days_errors import over
-from bench._days_plan import DEADLINES_S, FLOOR, FULL, MODEL, QUICK, SCRAPE_S, Incident, Plan, Restart
+from bench._days_plan import DEADLINES_S, FLOOR, FULL, MODEL, QUICK, Incident, Plan, Restart
 from bench._days_requests import Requests, simulate
 from bench._days_scraped import Life, counters, guessed, lives, openmetrics
 from bench._days_truth import Scraped, Truth, Windows, canary_z, sayable_s, trailing, wilson_upper
+from bench._prometheus import SCRAPE_S
+from tailgate.gauges import Gauges
 from tailgate.ledger import Ledger, latency_buckets_s
 from tailgate.observation import Observation
 from tailgate.outcome import Outcome
 from tailgate.protocol.answers import UNKNOWN_CLASS
 from tailgate.slo import bounds
-from tailgate.snapshot import Gauges, Snapshot
+from tailgate.snapshot import Snapshot
 
 PLAN = Plan(
     length_s=1200.0,
@@ -138,7 +140,7 @@ def test_an_openmetrics_file_names_each_family_once_and_ends() -> None:
     assert len(types) == len(set(types))
     assert lines[-1] == "# EOF\n"
     down = [line for line in lines if line.startswith("up{") and " 0 " in line]
-    assert len(down) == 2  # 30 s without replica 1
+    assert len(down) == 30.0 / SCRAPE_S  # without replica 1
 
 
 def test_a_counter_that_counts_its_first_is_known_to_be_guessed() -> None:
@@ -148,7 +150,7 @@ def test_a_counter_that_counts_its_first_is_known_to_be_guessed() -> None:
     ends_s = np.arange(100.0, 600.0, SCRAPE_S)
     found = guessed([(life, {("tailgate_due_requests_total", ()): values})], ends_s, 60.0)
     first = scrapes_s[values > 0][0]
-    assert np.array_equal(found, (ends_s >= first) & (ends_s - 75.0 <= first - SCRAPE_S))
+    assert np.array_equal(found, (ends_s >= first) & (ends_s - 60.0 - SCRAPE_S <= first - SCRAPE_S))
 
 
 # --- the truth

@@ -32,6 +32,7 @@ def test_every_link_within_the_project_leads_somewhere(document: Path) -> None:
         ("load", "loadgen/README.md"),
         ("server", "server/README.md"),
         ("up", "docs/up.md"),
+        ("probe", "docs/probe.md"),
         ("gate", "docs/gate.md"),
         ("audit", "docs/audit.md"),
         ("compare", "docs/compare.md"),
@@ -41,7 +42,7 @@ def test_every_link_within_the_project_leads_somewhere(document: Path) -> None:
 )
 def test_every_option_a_command_has_stands_in_its_readme_and_the_other_way_round(command: str, document: str) -> None:
     shown = subprocess.run(
-        [sys.executable, "-m", "tailgate", command, "--help"], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-m", "tailgate", command, "--help"], capture_output=True, text=True, check=True, timeout=300
     ).stdout
     offered = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", shown)) - {"--help", "--log-level"}
     text = (ROOT / document).read_text()

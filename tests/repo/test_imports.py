@@ -17,7 +17,7 @@ OURS = {
     "tailgate.pb": {"tailgate.pb"},
     "tailgate.protocol": {"tailgate.protocol", "tailgate.errors", "tailgate.pb"},
     "tailgate.metrics": set(),
-    "tailgate.snapshot": {"tailgate.__version__", "tailgate.ledger", "tailgate.metrics"},
+    "tailgate.snapshot": {"tailgate.__version__", "tailgate.gauges", "tailgate.ledger", "tailgate.metrics"},
     "tailgate_server": {"tailgate", "tailgate_server"},
     "tailgate_proxy": {"tailgate", "tailgate_proxy"},
     "tailgate_loadgen": {"tailgate", "tailgate_loadgen"},
@@ -53,6 +53,7 @@ THEIRS: dict[str, set[str]] = {
     },
     "tailgate_proxy": {"aiohttp", "cryptography", "google", "pydantic", "prometheus_client", "uvloop"},
     "tailgate_loadgen": {"google", "grpc", "PIL", "rich", "scipy", "uvloop"},
+    "tailgate_loadgen.probe": {"google", "grpc", "jinja2", "rich"},
 }
 FORBIDDEN_IN_CORE = {"asyncio", "socket", "selectors", "time", "datetime", "threading", "multiprocessing", "subprocess"}
 SHELLS_IN_CORE = {"tailgate.trace.recorder": {"threading"}, "tailgate.report.render": {"datetime"}}

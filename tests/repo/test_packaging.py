@@ -23,7 +23,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)],
-        cwd=ROOT, check=True, capture_output=True, timeout=120,
+        cwd=ROOT, check=True, capture_output=True, timeout=900,
     )  # fmt: skip
     (built,) = folder.glob("*.whl")
     return built
@@ -53,7 +53,7 @@ def test_the_wheel_works_without_the_source(wheel: Path, tmp_path: Path) -> None
     # -P and a path in front of the environment's: the checkout is not found, this copy is.
     done = subprocess.run(
         [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(installed)!r}); {check}"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     for command in ("server", "proxy", "load", "report", "demo"):
