@@ -126,10 +126,10 @@ def start_proxy(start: Start) -> Callable[..., Running]:
 def start_scripted_upstream(start: Start) -> Callable[..., Running]:
     """A V2 server that answers late or wrong by a rule of the test's choosing (scripted_upstream.py)."""
 
-    def start_it(port: int = 0, *, log: Path | None = None) -> Running:
+    def start_it(port: int = 0, *, log: Path | None = None, slower: int = 1) -> Running:
         script = Path(__file__).with_name("scripted_upstream.py")
-        command = (sys.executable, str(script), str(port), *(() if log is None else (str(log),)))
-        return start(*command, ready=r"listening on (\S+)")
+        options = ("--slower", str(slower), *(() if log is None else ("--log", str(log))))
+        return start(sys.executable, str(script), str(port), *options, ready=r"listening on (\S+)")
 
     return start_it
 

@@ -1,14 +1,14 @@
 """A real V2 gRPC server whose answers follow from the sample a request carries, so that a test knows them beforehand.
 
-Request ids end in ``-SAMPLE``. Every third sample takes 0.4 s, the others nothing. The class answered is the sample
-modulo 10. A load generator that replays the digits will find about one in ten of that right. Given the name of a file,
-it writes there the id of every request that it begins with.
+Request ids end in ``-SAMPLE``. Every third sample takes 0.4 s, or so many times that as it is told to be slower, the
+others nothing. The class answered is the sample modulo 10. A load generator that replays the digits will find about one
+in ten of that right. Given the name of a log, it writes there the id of every request that it begins with.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,13 @@ import numpy as np
 from tailgate.pb import inference_pb2 as pb
 from tailgate.protocol.names import SERVICE
 
-SLOW_S = 0.4
-LOG = Path(sys.argv[2]).open("a", buffering=1) if len(sys.argv) > 2 else None  # noqa: SIM115  # for as long as it lives
+PARSER = argparse.ArgumentParser(description=__doc__)
+PARSER.add_argument("port", type=int)
+PARSER.add_argument("--log", type=Path)
+PARSER.add_argument("--slower", type=int, default=1)
+GIVEN = PARSER.parse_args()
+SLOW_S = 0.4 * GIVEN.slower
+LOG = GIVEN.log.open("a", buffering=1) if GIVEN.log is not None else None
 
 
 async def infer(body: bytes, _context: Any) -> bytes:
@@ -63,4 +68,4 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(GIVEN.port))

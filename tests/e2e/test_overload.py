@@ -12,7 +12,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from tailgate.trace.files import read_folder
 from tailgate.trace.format import Records, request_key
 from tailgate_proxy.app import Proxy
 from tailgate_proxy.config import ProxyConfig
+from tests.e2e.tempo import TEMPOS
 
 ECHO = Path(__file__).parents[2] / "bench" / "_echo_upstream.py"
 READY = r"echo listening on (\S+)"
@@ -57,16 +59,19 @@ class Load:
         clients = [await connect(self._address, self.log) for _ in range(4)]
         loop = asyncio.get_running_loop()
         start_s = loop.time()
-        for number in range(round(rate * seconds)):
-            await asyncio.sleep(start_s + number / rate - loop.time())
-            name, nonce = f"call-{number}", self._random.randbytes(16)
-            body = request(name, nonce, take_s)
-            self._bodies[name] = nonce, body
-            budget_s = round(self._random.uniform(*budgets_s), 6)
-            clients[number % 4].call(name, body, budget_s, gives_up=bool(number % 2))
-        for client in clients:
-            await client.idle()
-            client.vanish(politely=True)
+        try:
+            for number in range(round(rate * seconds)):
+                await asyncio.sleep(start_s + number / rate - loop.time())
+                name, nonce = f"call-{number}", self._random.randbytes(16)
+                body = request(name, nonce, take_s)
+                self._bodies[name] = nonce, body
+                budget_s = round(self._random.uniform(*budgets_s), 6)
+                clients[number % 4].call(name, body, budget_s, gives_up=bool(number % 2))
+            for client in clients:
+                await client.idle()
+        finally:
+            for client in clients:
+                client.vanish(politely=True)
 
     def assert_answers_are_their_own(self) -> None:
         for asked in self.log:
@@ -95,20 +100,72 @@ def outcomes(rows: Records) -> Counter[Outcome]:
     return Counter(Outcome(code) for code in rows["outcome"].tolist())
 
 
+Shown = Callable[[Load, Records], bool]
+
+
+@dataclass(frozen=True)
+class Overload:
+    """Far too much for an upstream that works on one call at a time, on a machine that keeps up with it.
+
+    Attributes:
+        seed: Of what is random in it.
+        seconds: Of a thousand calls each.
+        take_s: That each call keeps the upstream at work.
+        budgets_s: The least and the most of what the calls give themselves.
+        options: Of the proxy.
+        shown: What is made of the overload: a client that is slow itself is none.
+    """
+
+    seed: int
+    seconds: float
+    take_s: float
+    budgets_s: tuple[float, float]
+    options: Sequence[str]
+    shown: Shown
+
+    async def load(self, address: str, slower: int) -> Load:
+        """The same calls at a tempo of which the machine is capable."""
+        load, (least_s, most_s) = Load(address, self.seed), self.budgets_s
+        budgets_s = (least_s * slower, most_s * slower)
+        await load.run(1000 / slower, self.seconds * slower, self.take_s * slower, budgets_s)
+        return load
+
+
+Counted = Callable[[Overload], Awaitable[Counter[Outcome]]]
+
+
+@pytest.fixture
+def counted(start_echo: Any, start_proxy: Any, tmp_path: Path) -> Counted:
+    """How the calls of an overload ended: each counted once, at any tempo, until the overload was one."""
+
+    async def count(overload: Overload) -> Counter[Outcome]:
+        found = []
+        for attempt, slower in enumerate(TEMPOS):
+            folder = tmp_path / f"trace-{attempt}"
+            upstream = start_echo("--capacity", "1")
+            options = ("--deadline", f"{slower}s", "--trace", str(folder), *overload.options)
+            proxy = start_proxy(upstream.ready[0], *options)
+            load = await overload.load(proxy.ready[0], slower)
+            assert await asyncio.to_thread(proxy.stop) == 0
+            rows = proxy_rows(folder)
+            assert_counted_exactly_once(load.log, rows)
+            load.assert_answers_are_their_own()
+            if overload.shown(load, rows):
+                return outcomes(rows)
+            found.append(outcomes(rows))
+        raise AssertionError(f"no overload at any tempo: {found}")
+
+    return count
+
+
 async def test_at_ten_times_what_the_upstream_can_do_every_call_is_counted_once_and_no_late_answer_delivered(
-    start_echo: Any, start_proxy: Any, tmp_path: Path
+    counted: Counted,
 ) -> None:
-    upstream = start_echo("--capacity", "1")  # at 10 ms a call: 100 a second
-    options = ("--deadline", "1s", "--trace", str(tmp_path / "trace"), "--admission", "off")
-    proxy = start_proxy(upstream.ready[0], *options)
-    load = Load(proxy.ready[0], 1)
-    await load.run(1000, 3, 0.01, (0.02, 0.1))
-    assert await asyncio.to_thread(proxy.stop) == 0
-    rows = proxy_rows(tmp_path / "trace")
-    assert_counted_exactly_once(load.log, rows)
-    load.assert_answers_are_their_own()
-    ended = outcomes(rows)
-    assert ended[Outcome.OK] < len(rows) / 5
+    def few_answered(_: Load, rows: Records) -> bool:
+        return outcomes(rows)[Outcome.OK] < len(rows) / 5
+
+    # At 10 ms a call: 100 a second.
+    ended = await counted(Overload(1, 3, 0.01, (0.02, 0.1), ("--admission", "off"), few_answered))
     # Some of those who gave up may be booked as having changed their mind: their packets were late on their way to us.
     # Of others the time was up before the proxy could look at them.
     late = (
@@ -120,40 +177,25 @@ async def test_at_ten_times_what_the_upstream_can_do_every_call_is_counted_once_
     assert set(ended) <= {Outcome.OK, *late}
 
 
-async def test_with_admission_the_overload_is_refused_or_waits_and_every_call_is_counted_once(
-    start_echo: Any, start_proxy: Any, tmp_path: Path
-) -> None:
-    upstream = start_echo("--capacity", "1")
-    options = ("--deadline", "1s", "--trace", str(tmp_path / "trace"), "--admission", "adaptive")
-    proxy = start_proxy(upstream.ready[0], *options)
-    load = Load(proxy.ready[0], 4)
-    await load.run(1000, 3, 0.01, (0.05, 0.2))
-    assert await asyncio.to_thread(proxy.stop) == 0
-    rows = proxy_rows(tmp_path / "trace")
-    assert_counted_exactly_once(load.log, rows)
-    load.assert_answers_are_their_own()
-    ended = outcomes(rows)
-    assert ended[Outcome.SHED_PREDICTED_LATE] + ended[Outcome.EXPIRED_IN_QUEUE] + ended[Outcome.SHED_QUEUE_FULL] > 0
+async def test_with_admission_the_overload_is_refused_or_waits_and_every_call_is_counted_once(counted: Counted) -> None:
+    refusals = (Outcome.SHED_PREDICTED_LATE, Outcome.EXPIRED_IN_QUEUE, Outcome.SHED_QUEUE_FULL)
+
+    def refused(_: Load, rows: Records) -> bool:
+        return any(outcomes(rows)[one] for one in refusals)
+
+    ended = await counted(Overload(4, 3, 0.01, (0.05, 0.2), ("--admission", "adaptive"), refused))
     assert ended[Outcome.OK] > 0
 
 
-async def test_with_few_places_the_overload_is_refused_and_each_refusal_counted_once(
-    start_echo: Any, start_proxy: Any, tmp_path: Path
-) -> None:
-    upstream = start_echo("--capacity", "1")
-    options = (
-        *("--deadline", "1s", "--trace", str(tmp_path / "trace")),
-        *("--max-in-flight", "4", "--admission", "off"),
-    )
-    proxy = start_proxy(upstream.ready[0], *options)
-    load = Load(proxy.ready[0], 2)
-    await load.run(1000, 2, 0.03, (0.02, 0.1))  # an upstream so slow that also a client that is slow itself is too much
-    assert await asyncio.to_thread(proxy.stop) == 0
-    rows = proxy_rows(tmp_path / "trace")
-    assert_counted_exactly_once(load.log, rows)
-    load.assert_answers_are_their_own()
-    refused = sum(asked.status is Status.RESOURCE_EXHAUSTED for asked in load.log)
-    assert len(rows) / 2 < refused <= outcomes(rows)[Outcome.SHED_QUEUE_FULL]
+async def test_with_few_places_the_overload_is_refused_and_each_refusal_counted_once(counted: Counted) -> None:
+    def most_refused(load: Load, rows: Records) -> bool:
+        refused = sum(asked.status is Status.RESOURCE_EXHAUSTED for asked in load.log)
+        assert refused <= outcomes(rows)[Outcome.SHED_QUEUE_FULL]
+        return refused > len(rows) / 2
+
+    options = ("--max-in-flight", "4", "--admission", "off")
+    # An upstream so slow that also a client that is slow itself is too much.
+    await counted(Overload(2, 2, 0.03, (0.02, 0.1), options, most_refused))
 
 
 async def load_with_a_standstill(
