@@ -29,20 +29,9 @@ from bench._days_plan import (
 )
 from bench._days_requests import OUTCOMES, Flags, Requests
 from bench._prometheus import SCRAPE_S, lines
-from tailgate.metrics import (
-    DEADLINE,
-    DUE,
-    LABELLED,
-    LABELLED_SQUARES,
-    LABELLED_WEIGHT,
-    MODEL_INFO,
-    RECEIVED,
-    REQUESTS,
-    UPSTREAM_UP,
-    Definition,
-)
-from tailgate.metrics import FLOOR as FLOOR_METRIC
-from tailgate.metrics import OBJECTIVE as OBJECTIVE_METRIC
+from tailgate.metrics import quality, upstreams
+from tailgate.metrics.definition import Definition
+from tailgate.metrics.requests import DUE, LABELLED, LABELLED_SQUARES, LABELLED_WEIGHT, RECEIVED, REQUESTS
 from tailgate.observation import Verdict
 from tailgate.outcome import ANSWER_SEEN, Outcome
 
@@ -179,20 +168,20 @@ def _gauges(plan: Plan, all_lives: list[Life]) -> Iterator[str]:
         yield from _series("up", replica, (), tried, reached.astype(np.int64))
     model: Labels = (("model", MODEL),)
     values: tuple[tuple[str, Labels, float], ...] = (
-        (DEADLINE.name, model, DEADLINE_S),
-        (OBJECTIVE_METRIC.name, model, OBJECTIVE),
-        (FLOOR_METRIC.name, model, FLOOR),
-        (UPSTREAM_UP.name, (("upstream", "127.0.0.1:8001"),), 1.0),
+        (quality.DEADLINE.name, model, DEADLINE_S),
+        (quality.OBJECTIVE.name, model, OBJECTIVE),
+        (quality.FLOOR.name, model, FLOOR),
+        (upstreams.UP.name, (("upstream", "127.0.0.1:8001"),), 1.0),
     )
     for name, labels, value in values:
         yield f"# TYPE {name} gauge\n"
         for life in all_lives:
             yield from _series(name, life.replica, labels, life.scrapes_s, np.full(len(life.scrapes_s), value))
-    yield f"# TYPE {MODEL_INFO.name} gauge\n"
+    yield f"# TYPE {quality.MODEL_INFO.name} gauge\n"
     for life, (version, role) in product(all_lives, zip(VERSIONS, ROLES, strict=True)):
         at = life.scrapes_s[_known(plan, life, version)]
         labels = (*model, ("version", version), ("role", role))
-        yield from _series(MODEL_INFO.name, life.replica, labels, at, np.ones(len(at)))
+        yield from _series(quality.MODEL_INFO.name, life.replica, labels, at, np.ones(len(at)))
 
 
 def _series(name: str, replica: int, labels: Labels, at_s: Floats, values: Floats | Ints) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What a scrape shows beside the books: counts and states of the proxy's parts at one instant, as they hand them over.
 
-Must not live here: what a metric means (`metrics.py`), and how it becomes one (`snapshot.py`).
+Must not live here: what a metric means (`metrics/`), and how it becomes one (`snapshot.py`).
 """
 
 from __future__ import annotations

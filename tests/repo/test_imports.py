@@ -16,7 +16,7 @@ OURS = {
     "tailgate": {"tailgate"},
     "tailgate.pb": {"tailgate.pb"},
     "tailgate.protocol": {"tailgate.protocol", "tailgate.errors", "tailgate.pb"},
-    "tailgate.metrics": set(),
+    "tailgate.metrics": {"tailgate.metrics"},
     "tailgate.snapshot": {"tailgate.__version__", "tailgate.gauges", "tailgate.ledger", "tailgate.metrics"},
     "tailgate_server": {"tailgate", "tailgate_server"},
     "tailgate_proxy": {"tailgate", "tailgate_proxy"},
