@@ -16,6 +16,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 # Only what starts a module is for others to call. Without this every function of ours is: each call of one by another
 # goes through a table, for the linker might be given another, and nothing can be put in its place.
 FLAGS = ["-fvisibility=hidden"]
+OPTIMISATION = "MYPYC_OPT_LEVEL"
+"""In the environment: as of a C compiler's -O, 0 to 3 (the default). What is compiled does the same with any."""
 
 
 class CompiledBuild(BuildHookInterface[Any]):
@@ -67,7 +69,13 @@ def compile_modules(modules: list[str], *, roots: list[str], into: Path, scratch
         # Types are checked elsewhere; an environment for builds does not hold what other modules import.
         *("--follow-imports=silent", "--ignore-missing-imports"),
     )
-    extensions = mypycify([*options, *modules], target_dir=str(scratch), group_name="tailgate", debug_level="0")
+    extensions = mypycify(
+        [*options, *modules],
+        target_dir=str(scratch),
+        group_name="tailgate",
+        opt_level=os.environ.get(OPTIMISATION, "3"),
+        debug_level="0",
+    )
     for extension in extensions:
         extension.extra_compile_args += FLAGS
     command = Distribution({"ext_modules": extensions}).get_command_obj("build_ext")

@@ -18,7 +18,7 @@ TESTS = ("tests/core/http2", "tests/proxy/test_front.py", "tests/proxy/test_prox
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_environment(tmp_path_factory.mktemp("compiled") / "environment")
+    return make_environment(tmp_path_factory.mktemp("compiled") / "environment", optimisation="0")
 
 
 def run(python: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
