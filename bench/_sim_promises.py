@@ -272,13 +272,13 @@ class Promises:
         """What is looked at every second."""
         pool = self.pool
         now_s = self._loop.time()
-        well = sum(one.health.ready(now_s) and not one.ejection.out(now_s) for one in pool.members)
-        few = 2 * well < len(pool.members) and len(pool.members) > 1
-        self._strange = self._strange + 1 if few != pool.panic else 0
-        self.expect("some in use", self._strange < 3, f"{well} are well; panic is {pool.panic}")
+        well = sum(one.health.ready(now_s) and not one.ejection.out(now_s) for one in pool.membership.members)
+        few = 2 * well < len(pool.membership.members) and len(pool.membership.members) > 1
+        self._strange = self._strange + 1 if few != pool.membership.panic else 0
+        self.expect("some in use", self._strange < 3, f"{well} are well; panic is {pool.membership.panic}")
         machines = self._network.machines.values()
         on_way = sum(connection.inferences for machine in machines for connection in machine.connections)
-        said = sum(one.outstanding for one in (*pool.members, *pool.draining))
+        said = sum(one.outstanding for one in (*pool.membership.members, *pool.membership.draining))
         self.expect(
             "outstanding",
             said == on_way + len(pool._waiting),
@@ -322,7 +322,7 @@ class Promises:
             "held bytes": self._held.bytes,
             "in flight": self._admit._in_flight,
             "at the door": self._door.admission.in_flight + self._door.admission.waiting,
-            "outstanding": sum(one.outstanding for pool in self._pools for one in pool.members),
+            "outstanding": sum(one.outstanding for pool in self._pools for one in pool.membership.members),
             "on connections": sum(c.calls for m in self._network.machines.values() for c in m.connections),
             "tasks": len(self._loop.tasks) - 1,
         }

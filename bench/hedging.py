@@ -136,7 +136,7 @@ def measure(factor: float, after: float | None, length_s: float) -> Measured:
         p995_ms=1e3 * times_s[int(0.995 * len(times_s))],
         sent=promises.sent_once,
         hedges=promises.hedges,
-        won=sum(tally.hedges_won for tally in pool.tallies.values()),
+        won=sum(tally.hedges_won for tally in pool.membership.tallies.values()),
         unhedged={why.value: count for why, count in hedging.unhedged.items()} if hedging is not None else {},
         broken="" if promises.first is None else str(promises.first),
     )

@@ -95,16 +95,16 @@ class Pools:
     @property
     def ready(self) -> bool:
         """Whether any pool has a member that is ready: a proxy that can answer some requests is not to be sent none."""
-        return any(pool.ready for pool in self.by_name.values())
+        return any(pool.membership.ready for pool in self.by_name.values())
 
     def counts(self) -> dict[tuple[str, str], MemberCounts]:
         """How every member is, by pool and address."""
         found: dict[tuple[str, str], MemberCounts] = {}
         now_s = self._clock()
         for pool in self:
-            for name, tally in pool.tallies.items():
-                members = [member for member in pool.members if member.name == name]
-                draining = [member for member in pool.draining if member.name == name]
+            for name, tally in pool.membership.tallies.items():
+                members = [member for member in pool.membership.members if member.name == name]
+                draining = [member for member in pool.membership.draining if member.name == name]
                 found[pool.name, name] = MemberCounts(
                     ready=any(member.health.ready(now_s) for member in members),
                     ejected=any(member.ejection.out(now_s) for member in members),

@@ -141,12 +141,12 @@ async def test_addresses_of_an_upstream_change_and_those_that_stay_keep_what_is_
     a, b = (str(upstreams[name].address) for name in "ab")
     running = await start_proxy(upstream=a)
     pool = running.proxy._pools.by_name["default"]
-    (member,) = pool.members
+    (member,) = pool.membership.members
     await running.infer("1/only a")
     await change(running, upstream=f"{a},{b}", upstream_profile="mlserver")
-    assert pool.members[0] is member
+    assert pool.membership.members[0] is member
     assert not pool.profile.cancels
-    await until(lambda: all(one.health.ready(pool._clock()) for one in pool.members))
+    await until(lambda: all(one.health.ready(pool._clock()) for one in pool.membership.members))
     slow = asyncio.create_task(running.infer("hold/still there"))
     await until(lambda: upstreams["a"].started[1:] or upstreams["b"].started)
     await change(running, upstream=b)

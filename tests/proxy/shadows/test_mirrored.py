@@ -121,7 +121,7 @@ async def test_whatever_becomes_of_the_copy_the_client_has_its_answer_and_the_co
     shadow.infer = infer
     await shadow.start()
     pool = running.proxy._pools.by_name["next"]
-    await until(lambda: pool.ready)
+    await until(lambda: pool.membership.ready)
     expected: Counter[str] = Counter()
     for word, outcome in (
         ("sleep:60", "deadline_in_flight"),
@@ -142,7 +142,7 @@ async def test_whatever_becomes_of_the_copy_the_client_has_its_answer_and_the_co
     await until(lambda: at_rest(running))
     assert (await counted(running, "tailgate_shadow_requests_total", "outcome"))["upstream_unavailable"] == 1
     assert await counted(running, "tailgate_requests_total", "outcome") == {"ok": 6}
-    assert sum(one.outstanding for one in pool.members) == 0
+    assert sum(one.outstanding for one in pool.membership.members) == 0
 
 
 async def test_a_share_is_copied_and_the_same_ids_every_time(

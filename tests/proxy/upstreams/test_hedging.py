@@ -55,14 +55,14 @@ async def stalled(running: RunningProxy, pool: Any, servers: list[Server], until
     Where the machine was so busy that nobody seemed well just then, the first one answers, and another request is sent.
     """
     unhedged = sum(pool.hedges.hedging.unhedged.values())
-    made = {address: tally.hedges for address, tally in pool.tallies.items()}
+    made = {address: tally.hedges for address, tally in pool.membership.tallies.items()}
     for server in servers:
         server.does = "hold"
         server.released.clear()
     request = asyncio.ensure_future(code(running, name))
 
     def hedged() -> list[Server]:
-        return [one for one in servers if pool.tallies[str(one.address)].hedges > made[str(one.address)]]
+        return [one for one in servers if pool.membership.tallies[str(one.address)].hedges > made[str(one.address)]]
 
     await until(lambda: hedged() or sum(pool.hedges.hedging.unhedged.values()) > unhedged)
     (other,) = hedged() or [None]
@@ -80,7 +80,7 @@ async def stalled(running: RunningProxy, pool: Any, servers: list[Server], until
 
 def tallies(pool: Any) -> tuple[int, int, int]:
     """Hedges that were made, that won, and calls that were overtaken."""
-    counts = pool.tallies.values()
+    counts = pool.membership.tallies.values()
     return (
         sum(one.hedges for one in counts),
         sum(one.hedges_won for one in counts),
@@ -100,10 +100,10 @@ async def test_a_request_whose_member_stalls_is_answered_by_another_and_the_firs
     assert other.finished[-1] not in first.finished
     made, won, overtaken = (now - then for now, then in zip(tallies(pool), before, strict=True))
     assert (made, won, overtaken) == (1, 1, 1)
-    assert all(member.outstanding == 0 for member in pool.members)
+    assert all(member.outstanding == 0 for member in pool.membership.members)
     (counts,) = running.proxy._current.entrances.counts().values()
     assert counts.in_flight == 0
-    assert not any(member.ejection.out(running.proxy._clock()) for member in pool.members)
+    assert not any(member.ejection.out(running.proxy._clock()) for member in pool.membership.members)
 
 
 async def test_the_books_balance_and_the_metrics_say_what_was_made(
@@ -119,7 +119,7 @@ async def test_the_books_balance_and_the_metrics_say_what_was_made(
     made, won, overtaken = tallies(pool)
     assert made == overtaken
     assert 5 <= won <= made <= SHARE * requests
-    assert sum(sum(tally.results.values()) for tally in pool.tallies.values()) == requests + made
+    assert sum(sum(tally.results.values()) for tally in pool.membership.tallies.values()) == requests + made
     assert sum(len(server.started) for server in servers) <= requests + made
     assert running.proxy._ledger.received == running.proxy._ledger.ended == requests
     async with aiohttp.ClientSession() as session, session.get(f"http://{running.admin}/metrics") as response:

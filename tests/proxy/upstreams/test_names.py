@@ -84,24 +84,24 @@ async def test_members_come_and_go_with_the_addresses_of_their_name_and_no_reque
     names.addresses = [first.address.host, second.address.host]
     running = await start_proxy(upstream=f"{NAME}:{first.address.port}", deadline="60s")
     pool = running.proxy._pools.by_name["default"]
-    assert {member.name for member in pool.members} == {str(first.address), str(second.address)}
+    assert {member.name for member in pool.membership.members} == {str(first.address), str(second.address)}
     assert await send(running, 60) == {grpc.StatusCode.OK: 60}
     assert min(len(first.started), len(second.started)) > 5
 
     names.addresses = [second.address.host, third.address.host]
     first.does = "sleep:2"
     held = [asyncio.ensure_future(running.infer(f"held{number}")) for number in range(10)]
-    await until(lambda: str(third.address) in {member.name for member in pool.members})
-    await until(lambda: str(first.address) not in {member.name for member in pool.members})
+    await until(lambda: str(third.address) in {member.name for member in pool.membership.members})
+    await until(lambda: str(first.address) not in {member.name for member in pool.membership.members})
     assert await asyncio.gather(*held)  # it finished what it had
     assert first.cancelled == []
     seen = len(first.started)
-    await until(lambda: not pool.draining)
+    await until(lambda: not pool.membership.draining)
     assert await send(running, 60) == {grpc.StatusCode.OK: 60}
     assert len(first.started) == seen
     assert len(third.started) > 5
-    assert all(member.outstanding == 0 for member in pool.members)
-    tallied = sum(sum(tally.results.values()) - tally.repeats for tally in pool.tallies.values())
+    assert all(member.outstanding == 0 for member in pool.membership.members)
+    tallied = sum(sum(tally.results.values()) - tally.repeats for tally in pool.membership.tallies.values())
     assert tallied == 60 + 10 + 60
 
 
@@ -113,12 +113,14 @@ async def test_where_the_only_server_moves_the_next_request_finds_it(
     names.addresses = [first.address.host]
     running = await start_proxy(upstream=f"{NAME}:{first.address.port}", deadline="60s")
     pool = running.proxy._pools.by_name["default"]
-    assert [member.name for member in pool.members] == [f"{NAME}:{first.address.port}"]
+    assert [member.name for member in pool.membership.members] == [f"{NAME}:{first.address.port}"]
     assert await send(running, 5) == {grpc.StatusCode.OK: 5}
     names.addresses = [second.address.host]
     await first.stop()
     await until(
-        lambda: any(member.name == str(second.address) and member.upstream.connected for member in pool.members)
+        lambda: any(
+            member.name == str(second.address) and member.upstream.connected for member in pool.membership.members
+        )
     )
     assert await send(running, 20) == {grpc.StatusCode.OK: 20}
     assert len(second.started) == 20
@@ -132,11 +134,11 @@ async def test_a_name_server_that_is_away_changes_nothing(
     names.addresses = [first.address.host, second.address.host]
     running = await start_proxy(upstream=f"{NAME}:{first.address.port}", deadline="60s")
     pool = running.proxy._pools.by_name["default"]
-    members = list(pool.members)
+    members = list(pool.membership.members)
     names.addresses = []
     asked = names.asked
     await until(lambda: names.asked >= asked + 2 * ANSWERS)
-    assert pool.members == members
+    assert pool.membership.members == members
     assert await send(running, 20) == {grpc.StatusCode.OK: 20}
 
 
@@ -148,5 +150,5 @@ async def test_a_name_without_an_answer_is_asked_until_there_is_one(
     pool = running.proxy._pools.by_name["default"]
     assert await send(running, 1) == {grpc.StatusCode.UNAVAILABLE: 1}
     names.addresses = [server.address.host for server in three]
-    await until(lambda: len(pool.members) == 3 and pool.ready)
+    await until(lambda: len(pool.membership.members) == 3 and pool.membership.ready)
     assert await send(running, 20) == {grpc.StatusCode.OK: 20}

@@ -74,15 +74,15 @@ async def test_whatever_servers_do_every_request_ends_once_and_every_call_is_acc
     assert ended[grpc.StatusCode.OK] > 0
 
     await until(lambda: proxy._ledger.in_flight == 0)
-    await until(lambda: all(member.outstanding == 0 for member in pool.members))
+    await until(lambda: all(member.outstanding == 0 for member in pool.membership.members))
     counts = proxy._ledger.outcomes()
     received = proxy._ledger.received
     assert sum(counts[outcome] for outcome in PROXY_OUTCOMES) == received <= REQUESTS
     assert received >= REQUESTS - ended[grpc.StatusCode.CANCELLED]  # one that left at once may never have been sent
     results: Counter[Result] = Counter()
-    for tally in pool.tallies.values():
+    for tally in pool.membership.tallies.values():
         results.update(tally.results)
-    repeats = sum(tally.repeats for tally in pool.tallies.values())
+    repeats = sum(tally.repeats for tally in pool.membership.tallies.values())
     assert results.total() <= received + repeats  # some ended before they were sent on
     seen = sum(len(server.started) for server in servers)
     unseen = results[Result.UNREACHABLE] + results[Result.REFUSED]

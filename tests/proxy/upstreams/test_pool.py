@@ -57,11 +57,11 @@ async def codes(running: RunningProxy, count: int, at_once: int = 1, prefix: str
 def check_at_rest(pool: Pool, servers: list[Server], requests: int) -> None:
     """Nothing is under way, and every call that a server has seen is one that the proxy knows of."""
     ended = Counter[Result]()
-    for member in pool.members:
+    for member in pool.membership.members:
         assert member.outstanding == 0
-    for tally in pool.tallies.values():
+    for tally in pool.membership.tallies.values():
         ended.update(tally.results)
-    repeats = sum(tally.repeats for tally in pool.tallies.values())
+    repeats = sum(tally.repeats for tally in pool.membership.tallies.values())
     assert sum(ended.values()) == requests + repeats
     seen = sum(len(server.started) for server in servers)
     never_seen = ended[Result.UNREACHABLE] + ended[Result.REFUSED]
@@ -108,7 +108,7 @@ async def test_a_member_that_dies_costs_what_it_had_and_is_used_again_when_it_is
         while len(mortal.started) == seen:
             assert await code(running, "again") is OK
     await codes(running, 1)
-    for member in pool.members:
+    for member in pool.membership.members:
         assert member.outstanding == 0
 
 
@@ -147,7 +147,7 @@ async def test_a_member_whose_calls_fail_is_left_out_though_it_says_that_it_is_r
     bad, good = servers = await start_servers(2)
     running, pool = await start(start_proxy, servers)
     bad.does = fault
-    (member,) = (one for one in pool.members if one.name == str(bad.address))
+    (member,) = (one for one in pool.membership.members if one.name == str(bad.address))
     failed = requests = 0
     async with asyncio.timeout(60):
         while not member.tally.ejections:
@@ -179,7 +179,7 @@ async def test_where_all_fail_all_are_used(start_servers: StartServers, start_pr
     panic = False
     for number in range(50):
         assert await codes(running, 3, at_once=3, prefix=f"r{number}/") == {grpc.StatusCode.INTERNAL: 3}
-        panic = panic or pool.panic
+        panic = panic or pool.membership.panic
     assert panic
     seen = [len(server.started) for server in servers]
     assert min(seen) > 15
@@ -195,7 +195,7 @@ async def test_a_member_that_hangs_is_left_out_though_its_probes_look_well(
     stuck, well = servers = await start_servers(2)
     running, pool = await start(start_proxy, servers, deadline="3s")
     stuck.does = "sleep:600"
-    (member,) = (one for one in pool.members if one.name == str(stuck.address))
+    (member,) = (one for one in pool.membership.members if one.name == str(stuck.address))
     failed = requests = 0
     async with asyncio.timeout(60):
         while not member.tally.ejections:
@@ -222,7 +222,7 @@ async def test_retries_are_a_tenth_of_the_requests_by_the_servers_own_count(
     attempts = sum(len(server.started) for server in servers)
     assert 300 < attempts <= 1.1 * 300 + FLOOR
     assert pool.budget.refused >= 300 - (attempts - 300)
-    assert not pool.panic  # busy is not broken
+    assert not pool.membership.panic  # busy is not broken
     check_at_rest(pool, servers, 300)
 
 
@@ -260,7 +260,7 @@ async def test_where_nobody_is_left_to_ask_a_request_ends_at_once(
     for server in servers:
         await server.stop()
     assert await codes(running, 20, at_once=4) == {grpc.StatusCode.UNAVAILABLE: 20}
-    ended = sum(sum(tally.results.values()) for tally in pool.tallies.values())
+    ended = sum(sum(tally.results.values()) for tally in pool.membership.tallies.values())
     assert 20 <= ended <= 20 * MOST_TRIES
     check_at_rest(pool, servers, 20)
 
@@ -310,8 +310,8 @@ async def test_a_server_that_lists_no_model_is_not_ready_and_asked_where_there_i
     assert await codes(running, 40) == {OK: 40}
     assert len(full.started) == 40
     empty.models = ["scripted"]
-    await until(lambda: all(member.health.ready(pool._clock()) for member in pool.members))
+    await until(lambda: all(member.health.ready(pool._clock()) for member in pool.membership.members))
     empty.models, alone = [], [empty]
     running, pool = await start(start_proxy, alone)
-    assert not pool.ready
+    assert not pool.membership.ready
     assert await code(running, "r") is OK

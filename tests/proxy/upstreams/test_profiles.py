@@ -33,7 +33,7 @@ async def test_at_the_deadline_the_client_is_answered_and_the_server_is_told_wha
     server.does = "sleep:6"
     running = await start_proxy(upstream=str(server.address), upstream_profile=profile, deadline="2s")
     pool = running.proxy._pools.by_name["default"]
-    (member,) = pool.members
+    (member,) = pool.membership.members
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await running.infer("r")
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
@@ -61,7 +61,7 @@ async def test_a_client_that_leaves_does_not_reach_a_server_that_must_not_know(
     (server,) = await start_servers(1)
     server.does = "sleep:2"
     running = await start_proxy(upstream=str(server.address), upstream_profile="mlserver", deadline="20s")
-    (member,) = running.proxy._pools.by_name["default"].members
+    (member,) = running.proxy._pools.by_name["default"].membership.members
     call = asyncio.ensure_future(running.infer("r"))
     await until(lambda: server.started)
     call.cancel()
@@ -123,7 +123,7 @@ async def test_places_of_calls_that_the_server_never_ends_are_free_when_the_prox
     assert entrances.counts()["default"].in_flight == 1
     await running.proxy.stop()
     assert entrances.counts()["default"].in_flight == 0
-    (member,) = running.proxy._pools.by_name["default"].members
+    (member,) = running.proxy._pools.by_name["default"].membership.members
     assert member.outstanding == 0
     await until(lambda: server.cancelled)
 
@@ -138,7 +138,9 @@ async def test_a_call_that_is_left_to_finish_counts_where_the_next_one_is_sent(
     while not busy.started:
         with suppress(grpc.aio.AioRpcError):
             await running.infer("r")
-    (member,) = (one for one in running.proxy._pools.by_name["default"].members if one.name == str(busy.address))
+    (member,) = (
+        one for one in running.proxy._pools.by_name["default"].membership.members if one.name == str(busy.address)
+    )
     assert member.outstanding == 1
     free.started.clear()
     for number in range(30):
