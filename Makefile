@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Half of what tests do is wait, so there are more workers than processors.
+WORKERS = $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 
 # Tests start dozens of processes, each of which would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -22,7 +24,7 @@ up: $(VENV)/demo  ## Run everything until it is interrupted, with Prometheus and
 test: $(VENV)/dev  ## Run the whole test suite
 	@# Those that are marked `alone` have the machine to themselves, one after another, whatever became of the others.
 	@status=0; set -x; \
-	$(BIN)/python -m pytest -m 'not alone' --numprocesses auto --dist worksteal || status=$$?; \
+	$(BIN)/python -m pytest -m 'not alone' --numprocesses $(WORKERS) --dist worksteal || status=$$?; \
 	$(BIN)/python -m pytest -m alone || status=$$?; \
 	exit $$status
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from heapq import heapreplace
 from random import Random
 
+from bench._compiled import cannot_compile
 from tailgate.simulation.arrivals import bursts, poisson
 
 WORKERS, TAKE_S, DEADLINE_S = 4, 0.02, 0.1
@@ -27,9 +28,13 @@ class Way:
     adaptive: bool = False
 
 
+OURS = "tailgate" if cannot_compile() else "compiled"
+"""The form of Tailgate that the claims are about, as in `bench/proxy.py`: the compiled wheel, where it can be built."""
+
 WAYS = {
-    "tailgate": Way("tailgate", options=("--admission", "adaptive")),
-    "without admission": Way("tailgate", options=("--admission", "off", "--max-in-flight", "100000")),
+    "tailgate": Way(OURS, options=("--admission", "adaptive")),
+    "pure Python": Way("tailgate", options=("--admission", "adaptive")),
+    "without admission": Way(OURS, options=("--admission", "off", "--max-in-flight", "100000")),
     "nginx": Way("nginx", patience_s=DEADLINE_S),
     "nginx, limit": Way("nginx", limit=FILLED, patience_s=DEADLINE_S),
     "envoy": Way("envoy"),

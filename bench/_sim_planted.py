@@ -5,8 +5,8 @@ Each is what a slip in the code would make of it: something forgotten, never for
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -27,7 +27,7 @@ from tailgate_proxy.held import Held
 from tailgate_proxy.passage import Passage
 from tailgate_proxy.steps.admit import Admit
 from tailgate_proxy.steps.observe import Observe
-from tailgate_proxy.upstreams import pool
+from tailgate_proxy.upstreams import membership, pool
 from tailgate_proxy.upstreams.attempt import Attempt
 from tailgate_proxy.upstreams.pool import Pool
 from tailgate_proxy.upstreams.prober import Prober
@@ -159,7 +159,7 @@ def _nobody_left() -> AbstractContextManager[Any]:
         trusted = [number for number, one in enumerate(standings) if one.ready and not one.ejected]
         return Selection(tuple(trusted or range(1)), panic=False)
 
-    return patch.object(pool, "select", select)
+    return patch.object(membership, "select", select)
 
 
 def _the_busiest() -> AbstractContextManager[Any]:
@@ -176,15 +176,22 @@ def _budget_without_end() -> AbstractContextManager[Any]:
     return patch.object(RetryBudget, "allows", lambda *_: True)
 
 
-def _probes_are_requests() -> AbstractContextManager[Any]:
-    found = Pool._found
+@contextmanager
+def _probes_are_requests() -> Iterator[None]:
+    budgets: dict[membership.Membership, RetryBudget] = {}
+    make, found = Pool.__init__, membership.Membership._found
 
-    def counted(self: Pool, probe: Probe) -> None:
+    def made(self: Pool, *given: Any, **named: Any) -> None:
+        make(self, *given, **named)
+        budgets[self.membership] = self.budget
+
+    def counted(self: membership.Membership, probe: Probe) -> None:
         for _ in range(10):
-            self.budget.request(self._clock())
+            budgets[self].request(self._clock())
         found(self, probe)
 
-    return patch.object(Pool, "_found", counted)
+    with patch.object(Pool, "__init__", made), patch.object(membership.Membership, "_found", counted):
+        yield
 
 
 def _outstanding_for_ever() -> AbstractContextManager[Any]:

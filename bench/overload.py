@@ -2,10 +2,11 @@
 V]`.
 
 The upstream works on four calls at once, 20 ms each: its capacity is measured first, directly. Requests come in an
-open loop at 1, 2, 5 and 10 times that, by chance and in bursts, each with 100 ms to be answered: through Tailgate,
-through Tailgate without admission, and through nginx and Envoy with the best settings that we know (`WAYS`), one
-after another on the same schedules. Only answers within 100 ms of the scheduled instant count, by the client's clock.
-The proxy runs on one core, client and upstream on another."""
+open loop at 1, 2, 5 and 10 times that, by chance and in bursts, each with 100 ms to be answered: through Tailgate's
+compiled wheel and its pure Python, through Tailgate without admission, and through nginx and Envoy with the best
+settings that we know (`WAYS`), one after another on the same schedules. Only answers within 100 ms of the scheduled
+instant count, by the client's clock. The proxy runs on one core, client and upstream on another.
+"""
 
 from __future__ import annotations
 
@@ -184,7 +185,7 @@ def run(ways: Sequence[str], rounds: int, seconds: float, variation: float) -> t
                         try:
                             measured = measure(running, load, capacity, answer, seconds=seconds, seed=turn)
                         except (OSError, SystemExit) as error:  # it ended a connection of ours in the middle
-                            if way.peer == "tailgate":
+                            if way.peer in {"tailgate", "compiled"}:
                                 raise
                             print(f"{name_of_way}, {load}: {error}; once more", file=sys.stderr)
                             measured = measure(running, load, capacity, answer, seconds=seconds, seed=turn)
@@ -286,8 +287,9 @@ def main() -> int:
         f"capacity {capacity:.0f}/s; {rounds} rounds of {seconds:g} s of overload each; limit set by hand: {FILLED}\n"
     )
     print(table(found))
-    if "tailgate" in found:
-        print(f"\nTailgate:\n\n{details_of(found['tailgate'])}")
+    for name in ("tailgate", "pure Python"):
+        if name in found:
+            print(f"\nIn more detail, {name}:\n\n{details_of(found[name])}")
     waited = max(each.waited for by in found.values() for one in by.values() for each in one)
     if waited > UNDISTURBED:
         print(f"\nSomething else used the proxies' core: they waited for it up to {waited:.0%} of the time.")

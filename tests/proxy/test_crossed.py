@@ -57,7 +57,7 @@ def outcomes(running: Any) -> dict[str, int]:
 
 def results(running: Any, name: str = "default") -> dict[Result, int]:
     """What became of all calls to an upstream of one member."""
-    (member,) = running.proxy._pools.by_name[name].members
+    (member,) = running.proxy._pools.by_name[name].membership.members
     return dict(+Counter(member.tally.results))
 
 

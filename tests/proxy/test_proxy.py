@@ -119,7 +119,7 @@ async def test_an_upstream_that_keeps_to_the_shorter_time_it_was_told_has_kept_t
     assert error.details() == "the deadline passed before the upstream answered"
     assert trailer(error, "tailgate-outcome") == "deadline_in_flight"
     assert await counts(running) == {("deadline_in_flight", "unknown"): 1}
-    (member,) = running.proxy._pools.by_name["default"].members
+    (member,) = running.proxy._pools.by_name["default"].membership.members
     assert member.tally.results[Result.DEADLINE] == sum(member.tally.results.values()) == 1
     while not upstream.cancelled:
         await asyncio.sleep(0.01)

@@ -208,7 +208,7 @@ async def mirrored(
     running = await start_proxy(
         **before(upstreams), routes=[{"to": "default", "shadow": "next"}], deadline="60s", **options
     )
-    await until(lambda: running.proxy._pools.by_name["next"].ready)
+    await until(lambda: running.proxy._pools.by_name["next"].membership.ready)
     return running
 
 

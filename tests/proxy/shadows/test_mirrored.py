@@ -250,7 +250,7 @@ async def test_a_shadow_comes_and_goes_with_the_configuration_and_a_stop_ends_wh
 
     shadow.infer = hang
     await shadow.start()
-    await until(lambda: running.proxy._pools.by_name["next"].ready)
+    await until(lambda: running.proxy._pools.by_name["next"].membership.ready)
     await running.infer("1/left behind")
     await until(lambda: "sleep:60/hangs" in shadow.started)
     await running.channel.close()

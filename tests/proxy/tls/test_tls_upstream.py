@@ -175,7 +175,7 @@ async def test_of_upstreams_with_several_names_each_must_have_its_own(
     upstream = await start_upstream(authority.issue("127.0.0.1"))
     port = upstream.address.port
     running = await start_proxy(upstream=f"127.0.0.1:{port},localhost:{port}", **trust)
-    members = {member.name: member for member in running.proxy._pools.by_name["default"].members}
+    members = {member.name: member for member in running.proxy._pools.by_name["default"].membership.members}
     for number in range(20):
         assert await running.infer(f"1/{number}")
     assert members[f"127.0.0.1:{port}"].upstream.connected
