@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, Final
 
-from aiohttp import StreamReader, web
+from aiohttp import web
 
 from tailgate_proxy.connection_limits import ConnectionLimits, End, Standing
 from tailgate_proxy.rest.call import InferCall
@@ -26,7 +27,7 @@ class RestConnection(web.RequestHandler):
     """One connection.
 
     Attributes:
-        arrived_s: When the first byte of the latest request came.
+        arrived_s: When the first byte of the request came that is being handled, or was last.
         peer: The client's address.
         end: Why it ended, once it has.
         call: The inference that is on it, if one is.
@@ -35,6 +36,7 @@ class RestConnection(web.RequestHandler):
 
     __slots__ = (
         "_blind_s",
+        "_came_s",
         "_first_s",
         "_heard_s",
         "_limits",
@@ -43,6 +45,7 @@ class RestConnection(web.RequestHandler):
         "_on_made",
         "_receiving",
         "_silent",
+        "_stamps",
         "_waiting_bytes",
         "_waiting_since_s",
         "arrived_s",
@@ -80,20 +83,13 @@ class RestConnection(web.RequestHandler):
         self._blind_s = blind_s
         self._on_made = on_made
         self._on_lost = on_lost
-        self._made_s = self._heard_s = self.arrived_s = self._loop.time()
+        self._made_s = self._heard_s = self._came_s = self.arrived_s = self._loop.time()
         self._silent = True
+        self._stamps: dict[int, float] = {}  # when each request came that waits for its turn, by its message's identity
         self._first_s: float | None = None  # when something of the next request came first
         self._receiving = False  # whether a request's body is still on its way
         self._waiting_since_s: float | None = None  # since when its answers wait without progress
         self._waiting_bytes = 0
-
-    def arrived(self, content: StreamReader) -> None:
-        """A request's headers are here, just now. To be called for every one, also where it is for nobody: what comes
-        after its body is the next one, with a clock of its own.
-        """
-        self.arrived_s = self._heard_s if self._first_s is None else self._first_s
-        self._first_s, self._receiving = None, True
-        content.on_eof(self._body_ended)
 
     def check(self, now_s: float) -> None:
         """To be called once a second: end the connection if it has kept us waiting for too long."""
@@ -150,16 +146,40 @@ class RestConnection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Something came; or nothing did, where aiohttp looks again at what it has."""
-        if not data:
-            super().data_received(data)
-            return
-        self._heard_s = self._loop.time()
-        self._silent = False
-        if self._first_s is None and not self._receiving:
+        if data:
+            self._heard_s = self._loop.time()
             # As over gRPC: of the instants at which it may have come the earliest counts.
             blind_s = self._blind_s(self._heard_s)
-            self._first_s = self._heard_s - (blind_s if blind_s >= LEAST_BLIND_S else 0.0)
+            self._came_s = self._heard_s - (blind_s if blind_s >= LEAST_BLIND_S else 0.0)
+            self._silent = False
+            # Empty lines between requests are nobody's (RFC 9112, 2.2).
+            if self._first_s is None and not self._receiving and data.strip(b"\r\n"):
+                self._first_s = self._came_s
+        known = self._request_count
         super().data_received(data)
+        if self._request_count > known:
+            self._stamp(self._request_count - known)
+
+    def _stamp(self, count: int) -> None:
+        """The headers of so many requests are here, just now. Each has a clock of its own from then on, for whomever it
+        is and however long others keep it waiting; what comes after the last one's body is the next one.
+        """
+        new = list(islice(self._messages, len(self._messages) - count, None))
+        for message, _ in new:
+            self._stamps[id(message)] = self._came_s if self._first_s is None else self._first_s
+            self._first_s = None
+        self._receiving = True
+        new[-1][1].on_eof(self._body_ended)
+
+    async def _handle_request(
+        self,
+        request: web.BaseRequest,
+        start_time: float | None,
+        request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+    ) -> tuple[web.StreamResponse, bool]:
+        """It is a request's turn. One that aiohttp found where nothing was heard came no later than the one before."""
+        self.arrived_s = self._stamps.pop(id(request._message), self.arrived_s)
+        return await super()._handle_request(request, start_time, request_handler)
 
     def handle_error(
         self,

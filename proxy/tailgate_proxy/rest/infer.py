@@ -7,11 +7,12 @@ import logging
 import time
 from typing import Final
 
-from aiohttp import StreamReader, hdrs, web
+from aiohttp import StreamReader, web
 
 from tailgate.errors import InvalidRequest
 from tailgate.protocol.rest.statuses import CLIENT_LEFT
 from tailgate_proxy.connection_limits import End
+from tailgate_proxy.expect import ask_for_body
 from tailgate_proxy.pipeline import Pipeline
 from tailgate_proxy.rest.answers import infer_answer
 from tailgate_proxy.rest.call import InferCall
@@ -64,9 +65,7 @@ class Infer:
     async def _receive(self, request: web.Request, call: InferCall) -> None:
         """Read the body, until it is whole or the call has ended."""
         content = request.content
-        if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and not content.is_eof():
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            request.writer.output_size = 0  # that was no answer
+        await ask_for_body(request)
         if content.is_eof():  # as of nearly every small request: it came in one piece
             while not content.at_eof() and call.take(content.read_nowait()):
                 pass

@@ -16,6 +16,7 @@ from tailgate_proxy.access.guard import Guard
 from tailgate_proxy.background import in_background
 from tailgate_proxy.connection_limits import BACKLOG, ConnectionLimits, End, PeerCounts
 from tailgate_proxy.control import PassOn
+from tailgate_proxy.expect import expect_nothing
 from tailgate_proxy.pipeline import Pipeline
 from tailgate_proxy.rest.answers import error_answer
 from tailgate_proxy.rest.connection import RestConnection
@@ -56,10 +57,10 @@ class RestPort:
         self._connections: set[RestConnection] = set()
         self._server: asyncio.Server | None = None
         self._sweeping: asyncio.Task[None] | None = None
-        application = web.Application(middlewares=[_stamped, _errors_in_json])
+        application = web.Application(middlewares=[_errors_in_json])
         self._infer = Infer(pipeline, max_json_bytes)
         for path in INFER_PATHS:
-            application.router.add_post(path, self._infer.handle, expect_handler=_expect_nothing)
+            application.router.add_post(path, self._infer.handle, expect_handler=expect_nothing)
         self._control = Control(pipeline, pass_on, guard)
         self._control.add_to(application)
         application.on_response_prepare.append(_name_server)
@@ -158,17 +159,6 @@ class RestPort:
 
 
 @web.middleware
-async def _stamped(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Every request has its clock, whatever it asks for."""
-    connection = request.protocol
-    assert isinstance(connection, RestConnection)
-    connection.arrived(request.content)
-    return await handler(request)
-
-
-@web.middleware
 async def _errors_in_json(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
@@ -185,7 +175,3 @@ async def _errors_in_json(
 async def _name_server(_request: web.Request, response: web.StreamResponse) -> None:
     """Nobody needs to know which versions of what are at work here."""
     response.headers[hdrs.SERVER] = "tailgate"
-
-
-async def _expect_nothing(_request: web.Request) -> None:
-    """Whoever asks whether to send a body is told once it is known that it is wanted."""

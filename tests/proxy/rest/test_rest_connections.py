@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from typing import Any
 
 import pytest
@@ -79,6 +80,48 @@ async def test_the_clock_of_a_request_does_not_begin_with_an_earlier_one_that_wa
     assert b" 200 " in await reader.read()
     before_s = proxy.running.proxy._ledger.forward.sum  # from arrival until its call to the upstream began
     assert before_s < loop.time() - sent_s + 4  # nobody had looked for a moment, perhaps; not for all that while
+    writer.close()
+    assert await proxy.books() == {"ok": 1}
+
+
+async def test_a_request_that_waits_behind_others_on_its_connection_has_a_clock_of_its_own(
+    start_rest: StartRest, make_document: MakeDocument
+) -> None:
+    proxy = await start_rest(deadline="60s")
+    reader, writer = await proxy.raw()
+
+    async def send(request_id: str, *fields: bytes) -> None:
+        body = make_document(request_id)
+        writer.write(HEAD % len(body) + b"".join(field + b"\r\n" for field in fields) + b"\r\n" + body)
+        await writer.drain()
+        await asyncio.sleep(0.1)
+
+    await send("sleep:2/first")
+    await send("1/second")
+    await send("1/third", b"tailgate-deadline-ms: 1000")  # over before the first one has its answer
+    await asyncio.sleep(1.2)
+    await send("1/fourth", b"Connection: close")  # which came when there was time left
+    answers = await reader.read()
+    assert re.findall(rb"HTTP/1.1 (\d+) ", answers) == [b"200", b"200", b"504", b"200"]
+    writer.close()
+    assert await proxy.books() == {"ok": 3, "expired_on_arrival": 1}
+
+
+async def test_an_empty_line_between_requests_is_nobodys_and_starts_no_clock(
+    start_rest: StartRest, make_document: MakeDocument
+) -> None:
+    proxy = await start_rest(deadline="60s", handshake_timeout="2s")
+    loop = asyncio.get_running_loop()
+    reader, writer = await proxy.raw()
+    writer.write(b"GET /v2/health/live HTTP/1.1\r\nHost: h\r\n\r\n")
+    await reader.readuntil(b"}")
+    writer.write(b"\r\n")  # as old clients put one behind a body
+    await asyncio.sleep(4)  # longer than a request may be midway
+    sent_s = loop.time()
+    body = make_document("1/a")
+    writer.write(HEAD % len(body) + b"Connection: close\r\n\r\n" + body)
+    assert b" 200 " in await reader.read()
+    assert proxy.running.proxy._ledger.forward.sum < loop.time() - sent_s + 3
     writer.close()
     assert await proxy.books() == {"ok": 1}
 
