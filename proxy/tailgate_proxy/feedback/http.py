@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
 
 from tailgate.labels import Result
+from tailgate_proxy.expect import ask_for_body, expect_nothing
 from tailgate_proxy.feedback.desk import LabelDesk, Receipt
 from tailgate_proxy.feedback.wire import MAX_LABELS, read_line
 
@@ -43,7 +44,7 @@ def add_feedback(application: web.Application, desk: LabelDesk) -> None:
             await asyncio.sleep(0)
         return web.json_response(_document(receipt))
 
-    application.router.add_post("/v1/feedback", feedback)
+    application.router.add_post("/v1/feedback", feedback, expect_handler=expect_nothing)
 
 
 class _Refused(Exception):
@@ -55,6 +56,7 @@ class _Refused(Exception):
 async def _read(request: web.Request) -> bytes:
     """The body, unpacked: aiohttp undoes gzip and deflate as it comes, so that the bound is on what was packed."""
     body = bytearray()
+    await ask_for_body(request)
     try:
         async for piece in request.content.iter_chunked(64 << 10):
             body += piece

@@ -22,9 +22,11 @@ from tailgate_proxy.access.guard import Guard
 from tailgate_proxy.access.http import refuse
 from tailgate_proxy.access.needs import of_call
 from tailgate_proxy.call import CallFailed
-from tailgate_proxy.control import CONTROL_TIMEOUT_S, PassOn
+from tailgate_proxy.control import CONTROL_TIMEOUT_S, MAX_CONTROL_BYTES, PassOn
+from tailgate_proxy.expect import ask_for_body, expect_nothing
 from tailgate_proxy.pipeline import Pipeline
 from tailgate_proxy.rest.answers import error_answer
+from tailgate_proxy.rest.body import Body
 from tailgate_proxy.rest.connection import RestConnection
 from tailgate_proxy.rest.headers import call_fields
 
@@ -163,7 +165,8 @@ class Control:
     def add_to(self, application: web.Application) -> None:
         """Serve every question."""
         for question in QUESTIONS:
-            application.router.add_route(question.http_method, question.path, self._handler(question))
+            handler = self._handler(question)
+            application.router.add_route(question.http_method, question.path, handler, expect_handler=expect_nothing)
 
     def _handler(self, question: Question) -> Callable[[web.Request], Any]:
         path = f"/{SERVICE}/{question.call}".encode()
@@ -190,7 +193,7 @@ class Control:
                 raise fault
             given = [parse_deadline_ms(value.decode("latin-1")) for name, value in fields if name == _DEADLINE]
             async with asyncio.timeout(CONTROL_TIMEOUT_S):
-                body = _read_body(await request.read()) if question.http_method == "POST" else {}
+                body = _read_body(await self._whole(request)) if question.http_method == "POST" else {}
             message = question.ask(request.match_info.get("model", ""), request.match_info.get("version", ""), body)
             answer = await self._pass_on(
                 path,
@@ -211,6 +214,23 @@ class Control:
             return error_answer(502, f"the upstream's answer is no {question.answer.DESCRIPTOR.name}")
         status = 200 if question.yes is None or question.yes(found) else NO
         return web.json_response(question.show(found), status=status)
+
+    async def _whole(self, request: web.Request) -> bytes:
+        """What the request's body says, within the bounds on what is kept.
+
+        Raises:
+            TooLarge: It is longer than any such question.
+            Overloaded: There is no room for it.
+        """
+        body = Body(self.pipeline.held, MAX_CONTROL_BYTES, "of a call that is no inference")
+        try:
+            body.expect(request.content_length)
+            await ask_for_body(request)
+            while piece := await request.content.readany():
+                body.add(piece)
+            return body.open("")
+        finally:
+            body.release()
 
 
 _DEADLINE: Final = DEADLINE_MS.encode()

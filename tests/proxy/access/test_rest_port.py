@@ -87,6 +87,22 @@ async def test_an_inference_is_refused_before_its_body_comes(start_proxy: StartP
     assert b"tailgate-outcome: rejected_auth" in answer.lower()
 
 
+async def test_no_body_is_asked_for_of_who_is_not_let_in(start_proxy: StartProxy, tokens: Tokens) -> None:
+    running = await start_proxy(tokens=str(tokens.path), rest="127.0.0.1:0")
+    for port, path in (
+        (running.proxy.rest, "/v2/models/scripted/infer"),
+        (running.proxy.rest, "/v2/repository/index"),
+        (running.admin, "/v1/feedback"),
+    ):
+        for said in (b"100-continue", b"something else"):
+            reader, writer = await asyncio.open_connection(port.bare_host, port.port)
+            head = f"POST {path} HTTP/1.1\r\nHost: proxy\r\nContent-Length: 1000\r\n".encode()
+            writer.write(head + b"Expect: " + said + b"\r\n\r\n")
+            async with asyncio.timeout(60):
+                assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+            writer.transport.abort()
+
+
 async def test_a_token_never_reaches_the_upstream_unless_that_is_asked_for_by_name(
     start_proxy: StartProxy, tokens: Tokens, upstream: OpenUpstream
 ) -> None:

@@ -153,6 +153,36 @@ async def test_a_question_with_a_body_that_is_too_long_is_413(start_rest: StartR
     assert (await proxy.ask("POST", "/v2/repository/index", data=io.BytesIO(bytes(1 << 20 | 1)))).status == 413
 
 
+async def test_what_has_come_of_a_question_counts_as_held_until_it_is_whole(
+    start_rest: StartRest, curator: str
+) -> None:
+    proxy = await start_rest(upstream=curator)
+    held = proxy.running.proxy._held
+    reader, writer = await proxy.raw()
+    body = b'{"ready": true}' + b" " * 500_000
+    head = b"POST /v2/repository/index HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+    writer.write(head % len(body))
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(body[:400_000])
+    async with asyncio.timeout(60):
+        while held.bytes < 400_000:
+            await asyncio.sleep(0.01)
+    writer.write(body[400_000:])
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+    assert held.bytes == 0
+
+
+async def test_a_question_for_which_there_is_no_room_is_refused(start_rest: StartRest, curator: str) -> None:
+    proxy = await start_rest(upstream=curator, max_held_mib=1)
+    held = proxy.running.proxy._held
+    assert held.take(1 << 20)
+    answer = await proxy.ask("POST", "/v2/repository/index", data=b"{}")
+    held.give_back(1 << 20)
+    assert answer.status == 429
+    assert "--max-held-mib" in answer.document["error"]
+
+
 async def test_a_client_that_leaves_in_the_middle_of_a_question_is_no_fault_of_the_proxy(
     start_rest: StartRest, curator: str, caplog: pytest.LogCaptureFixture
 ) -> None:
