@@ -13,6 +13,7 @@ from tailgate_proxy.config import ProxyConfig
 from tailgate_proxy.event_loop import loop_factory
 from tailgate_proxy.routes import build_routes
 from tailgate_proxy.routing.config import RouteConfig
+from tailgate_proxy.steps.enter import check_limit
 from tailgate_proxy.tls.sides import Tls
 from tailgate_proxy.workers.plan import worker_plans
 
@@ -29,6 +30,7 @@ def read_and_check(file: Path | None, given: dict[str, object]) -> ProxyConfig:
         lambda: build_routes(config),
         lambda: Tls(config),
         lambda: build_guard(config),
+        lambda: check_limit(config),
         lambda: loop_factory(config.loop),
         lambda: worker_plans(config, [0]) if config.workers > 1 else None,
     )

@@ -29,6 +29,7 @@ from tailgate_proxy.shadows.shadows import Shadows
 from tailgate_proxy.steps.admit import Admit
 from tailgate_proxy.steps.enter import build_entrances
 from tailgate_proxy.steps.observe import Observe
+from tailgate_proxy.upstreams.pool import LEFT_S
 from tailgate_proxy.upstreams.pools import Pools
 
 RETIRE_S: Final = 0.5
@@ -133,6 +134,8 @@ class Current:
         self.known.configure(config.models)
         self.shadows.known.configure(config.models)
         self.entrances.expect(routes.longest_deadline_s)
+        for pool in config.pools:
+            self.entrances.open(pool)
         self._admit.allow(config.max_in_flight)
         self._held.max_bytes = config.max_held_mib << 20
         self.accounts.use(config)
@@ -231,10 +234,15 @@ class Current:
 
     async def _retire(self) -> None:
         """Let go of upstreams that are configured no more, once nobody can need them: a request may begin its call for
-        as long as it has not ended, and no other call takes longer than so.
+        as long as it has not ended, no call that is no inference takes longer than so, and what goes on without anybody
+        who waits for it, because its end would harm others or because it is a copy, has its time, too.
         """
         older, until = self._observes[:-1], self._pools.changes
         await asyncio.sleep(CONTROL_TIMEOUT_S)
         while any(observe.in_flight for observe in older):
             await asyncio.sleep(RETIRE_S)
+        last_s = self._clock() + LEFT_S
+        while self._pools.busy(until) and self._clock() < last_s:
+            await asyncio.sleep(RETIRE_S)
         await self._pools.let_go(until)
+        self.entrances.keep({pool.name for pool in self._pools})

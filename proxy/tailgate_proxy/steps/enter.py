@@ -6,7 +6,7 @@ What is decided is decided by `tailgate.policy.admission`, for each upstream by 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -106,6 +106,13 @@ class Entrances:
                 seed=self._seed,
             )
             self._doors[pool] = _Door(admission, Histogram(WAIT_BUCKETS_S))
+
+    def keep(self, pools: Collection[str]) -> None:
+        """There are no other upstreams any more: what was known of those is forgotten, and their metrics end."""
+        for name in [name for name in self._doors if name not in pools]:
+            admission = self._doors[name].admission
+            if not admission.in_flight and not admission.waiting:
+                del self._doors[name]
 
     def expect(self, longest_s: float) -> None:
         """The longest deadline of any route is another one now."""
@@ -215,14 +222,23 @@ class Entrances:
         return _later(Ending.PREDICTED_LATE, message, admission.pushback_s())
 
 
-def build_entrances(config: ProxyConfig, longest_s: float, known: KnownModels, clock: Callable[[], float]) -> Entrances:
-    """The ways to the upstreams of a configuration.
+def check_limit(config: ProxyConfig) -> None:
+    """Whether a configuration says what its admission needs.
 
     Raises:
         ConfigError: The limit is to be fixed, and is not given.
     """
     if config.admission == "fixed" and config.upstream_limit is None:
         raise ConfigError("upstream_limit is missing; admission 'fixed' needs the number of requests at once")
+
+
+def build_entrances(config: ProxyConfig, longest_s: float, known: KnownModels, clock: Callable[[], float]) -> Entrances:
+    """The ways to the upstreams of a configuration.
+
+    Raises:
+        ConfigError: The limit is to be fixed, and is not given.
+    """
+    check_limit(config)
     entrances = Entrances(
         config.admission,
         longest_s=longest_s,

@@ -82,6 +82,11 @@ class Pools:
             pool.hedges.use(wanted[name].hedge_after, wanted[name].hedge_budget)
         self.by_name |= new
 
+    def busy(self, until: int) -> bool:
+        """Whether calls have not ended at a pool that was no more at this one of the changes."""
+        gone = (pool.membership for pool, change in self._retired.values() if change <= until)
+        return any(one.outstanding for each in gone for one in (*each.members, *each.draining))
+
     async def let_go(self, until: int) -> None:
         """Close the pools that were no more at this one of the changes, and are not again by now."""
         while gone := [name for name, (_, change) in self._retired.items() if change <= until]:

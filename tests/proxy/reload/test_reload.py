@@ -122,6 +122,7 @@ async def test_an_upstream_that_is_let_go_with_calls_that_were_left_to_finish_ke
     start_upstreams: Fixture, start_proxy: Fixture, before: Fixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(current, "CONTROL_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(current, "LEFT_S", 0.5)
     upstreams = await start_upstreams("default", "old")
     both = before(upstreams, old={"profile": "mlserver"})
     running = await start_proxy(**both, routes=[{"to": "old"}], deadline="60s", admission="adaptive")
@@ -130,8 +131,36 @@ async def test_an_upstream_that_is_let_go_with_calls_that_were_left_to_finish_ke
     entrances = running.proxy._current.entrances
     assert entrances.counts()["old"].in_flight == 1
     await change(running, **before({"default": upstreams["default"]}), admission="adaptive")
+    assert entrances.counts().keys() == {"default", "old"}
     await until(lambda: not running.proxy._pools._retired)
-    await until(lambda: entrances.counts()["old"].in_flight == 0)
+    await until(lambda: entrances.counts().keys() == {"default"})  # nor anything else that would show in a metric
+
+
+async def test_calls_that_nobody_waits_for_and_that_may_not_be_cancelled_finish_before_their_upstream_is_let_go(
+    start_upstreams: Fixture, start_proxy: Fixture, before: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "CONTROL_TIMEOUT_S", 0.05)
+    upstreams = await start_upstreams("default", "old")
+    both = before(upstreams, old={"profile": "mlserver"})
+    running = await start_proxy(**both, routes=[{"to": "old"}], deadline="60s")
+    with pytest.raises(grpc.aio.AioRpcError):
+        await running.infer("hold/a", tailgate_deadline_ms="2000")
+    await change(running, **before({"default": upstreams["default"]}))
+    await asyncio.sleep(3)  # longer than is waited for such calls when the proxy stops
+    assert (upstreams["old"].started, upstreams["old"].cancelled) == (["hold/a"], [])
+    upstreams["old"].released.set()
+    await until(lambda: not running.proxy._pools._retired)
+    assert (upstreams["old"].finished, upstreams["old"].cancelled) == (["hold/a"], [])
+
+
+async def test_what_admission_knows_of_a_new_upstream_shows_before_its_first_request(
+    start_upstreams: Fixture, start_proxy: Fixture, before: Fixture
+) -> None:
+    upstreams = await start_upstreams("default", "new")
+    running = await start_proxy(**before({"default": upstreams["default"]}), admission="adaptive")
+    await change(running, **before(upstreams), admission="adaptive")
+    limits = (await metrics(running))["tailgate_admission_limit"]
+    assert limits.keys() == {(("pool", "default"),), (("pool", "new"),)}
 
 
 async def test_addresses_of_an_upstream_change_and_those_that_stay_keep_what_is_known_of_them(

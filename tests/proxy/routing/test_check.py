@@ -194,6 +194,15 @@ def test_a_good_file_is_described_and_nothing_is_made(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["proxy.toml"]
 
 
+def test_a_fixed_limit_that_is_not_given_is_among_the_mistakes(tmp_path: Path) -> None:
+    text = 'upstream = "127.0.0.1:1"\ndeadline = "50ms"\nadmission = "fixed"\n'
+    with pytest.raises(ConfigMistakes) as caught:
+        read_and_check(written(tmp_path, text), {})
+    assert caught.value.sentences == [
+        "upstream_limit is missing; admission 'fixed' needs the number of requests at once"
+    ]
+
+
 def examples() -> list[str]:
     text = (ROOT / "docs" / "routes.md").read_text()
     return re.findall(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
