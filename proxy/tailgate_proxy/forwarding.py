@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from typing import Final
 
 from tailgate.http2.events import Field, Headers
-from tailgate.protocol.names import DEADLINE_MS, LABEL, REQUEST_ID, SLICE
+from tailgate.protocol.names import DEADLINE_MS, LABEL, REQUEST_ID, SHADOW, SLICE
 
 READ: Final = frozenset(
     name.encode() for name in (REQUEST_ID, DEADLINE_MS, LABEL, SLICE, "grpc-timeout", "grpc-encoding")
 )
 """What the proxy itself reads."""
 
-_NEVER: Final = READ | frozenset(
-    b":method :scheme :path :authority user-agent te content-type content-length host "
-    b"connection proxy-connection transfer-encoding upgrade keep-alive".split()
+_NEVER: Final = (
+    READ
+    | frozenset(
+        b":method :scheme :path :authority user-agent te content-type content-length host "
+        b"connection proxy-connection transfer-encoding upgrade keep-alive".split()
+    )
+    | {SHADOW.encode()}
 )
 """What belongs to one connection, is the proxy's own, or is written anew."""
 

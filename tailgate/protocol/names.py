@@ -19,6 +19,9 @@ LABEL: Final = "tailgate-label"
 SLICE: Final = "tailgate-slice"
 """Metadata: the group of requests this one belongs to, one of those that the proxy is configured with."""
 
+SHADOW: Final = "tailgate-shadow"
+"""Metadata of a copy: tells the upstream that nobody waits for its answer. Clients cannot say it."""
+
 OUTCOME: Final = "tailgate-outcome"
 """Trailer of every answer that is not OK: which of the closed set of outcomes this request had."""
 

@@ -19,7 +19,7 @@ SECRETS = [b"authorization", b"proxy-authorization", b"cookie"]
 NEVER = [
     b":path", b":authority", b"te", b"host", b"connection", b"transfer-encoding", b"content-type", b"user-agent",
     b"grpc-timeout", b"grpc-encoding", b"grpc-tomorrow", b"x-request-id", b"tailgate-label", b"tailgate-deadline-ms",
-    b"tailgate-slice",
+    b"tailgate-slice", b"tailgate-shadow",
 ]  # fmt: skip
 names = st.sampled_from([*SECRETS, *NEVER, b"x-a", b"x-b", b"traceparent", b"a-bin"]) | st.binary(min_size=1)
 patterns = st.lists(

@@ -17,6 +17,7 @@ from tailgate.http2.events import Headers
 from tailgate.outcome import Ending
 from tailgate.policy.attempts import Result
 from tailgate.protocol.answers import UNKNOWN_CLASS
+from tailgate.protocol.names import SHADOW
 from tailgate_proxy.call import Answer, CallFailed, Leg, Reply
 from tailgate_proxy.exchange import Exchange
 from tailgate_proxy.steps.forward import forwarded_headers, judge, reply_to_failure
@@ -25,8 +26,7 @@ from tailgate_proxy.steps.observe import RACE_S
 if TYPE_CHECKING:  # it makes mirrors
     from tailgate_proxy.shadows.shadows import Shadows
 
-_MARK: Final = (b"tailgate-shadow", b"1")
-"""Tells the upstream that nobody waits for its answer."""
+_MARK: Final = (SHADOW.encode(), b"1")
 
 _log = logging.getLogger(__name__)
 
