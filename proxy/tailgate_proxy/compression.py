@@ -46,4 +46,6 @@ def decompress(data: bytes, encoding: str, max_bytes: int) -> bytes:
         raise TooLarge(f"the message has more than the {max_bytes} bytes allowed, once it is decompressed")
     if not unpacker.eof:
         raise InvalidRequest(f"the message is cut short: its {encoding} does not end")
+    if unpacker.unused_data:  # another member, perhaps: a request made of millions of them would take for ever
+        raise InvalidRequest(f"{len(unpacker.unused_data)} bytes follow the message's {encoding}; send one member")
     return message

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailgate.errors import Overloaded, TooLarge, UnsupportedMediaType
+from tailgate.errors import InvalidRequest, Overloaded, TooLarge, UnsupportedMediaType
 from tailgate.http2.events import Field
+from tailgate_proxy.compression import decompress
 from tailgate_proxy.held import Held
 from tailgate_proxy.rest.body import Body, coding_of
 from tailgate_proxy.rest.headers import answer_fields, call_fields
@@ -56,6 +58,19 @@ def test_trailers_become_header_fields_unless_http_would_misread_them() -> None:
     assert answer_fields(((b"grpc-retry-pushback-ms", b"-1"),)) == []  # do not come again
     for digits in (10, 400, 5000):  # more than a time, than a float, and than Python's numbers may have
         assert answer_fields(((b"grpc-retry-pushback-ms", b"9" * digits),)) == []
+
+
+@pytest.mark.parametrize(
+    ("coding", "packed"),
+    [
+        ("gzip", gzip.compress(b"abc") + gzip.compress(b"def")),
+        ("gzip", gzip.compress(b"abc") + b"junk"),
+        ("deflate", zlib.compress(b"abc") + b"\0"),
+    ],
+)
+def test_what_follows_a_compressed_body_is_not_lost_in_silence(coding: str, packed: bytes) -> None:
+    with pytest.raises(InvalidRequest, match=f"bytes follow the message's {coding}; send one member"):
+        decompress(packed, coding, 100)
 
 
 @pytest.mark.parametrize("value", ["br", "zstd", "gzip, deflate", "gzip;q=1", "none"])
