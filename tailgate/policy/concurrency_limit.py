@@ -38,6 +38,9 @@ ANOTHER: Final = 2.0
 """Where the latest calls take so many times as long, or as short, as is known of their levels, the upstream is
 another, and all that is known is forgotten: it stood still, say, or does so no longer. By chance the mean of so many
 calls is not off by this even where they vary by as much as their mean."""
+LASTING: Final = 64
+"""For so many calls in a row that has to be so before all is forgotten, and nothing is learned of them: a machine that
+is disturbed for a moment is the same afterwards, and the few calls of that moment would be all that is known then."""
 KNOWN: Final = 8.0
 """Calls without which nothing is known of a level."""
 LEAST_VISIT: Final = 16
@@ -70,6 +73,7 @@ class ConcurrencyLimit:
         "_at",
         "_back",
         "_calls",
+        "_doubted",
         "_expected",
         "_levels",
         "_most",
@@ -94,6 +98,7 @@ class ConcurrencyLimit:
         self._visits = VISITS
         self._until = LEAST_VISIT
         self._calls = 0
+        self._doubted = 0  # calls in a row for which the upstream has seemed to be another
         self._seconds = 0.0  # of a call, on average over the latest
         self._expected = 0.0  # of the same calls: what is known of their levels
         self._peak = 0.0  # calls that end in a second at the best level
@@ -149,13 +154,18 @@ class ConcurrencyLimit:
             self._return(at_once, good=good)
         level = self._levels[index_of(at_once)]
         self._calls += 1
-        level.add(self._calls, at_once, seconds, seconds if worked_s is None else worked_s, good=good)
+        if not self._doubted or not level.calls:
+            level.add(self._calls, at_once, seconds, seconds if worked_s is None else worked_s, good=good)
         expected = level.seconds / level.calls
         newest = 1.0 / min(self._calls, LATEST)
         self._seconds += (seconds - self._seconds) * newest
         self._expected += (expected - self._expected) * newest
-        if not 1.0 / ANOTHER < self._seconds / self._expected < ANOTHER:
-            self._forget()
+        if 1.0 / ANOTHER < self._seconds / self._expected < ANOTHER:
+            self._doubted = 0
+        else:
+            self._doubted += 1
+            if self._doubted >= LASTING:
+                self._forget()
         self._until -= 1
         if self._until <= 0 and not self._back:
             self._move()
@@ -167,7 +177,7 @@ class ConcurrencyLimit:
     def found(self) -> None:
         """The first call in time after that: what is known is of another time, and the way back begins."""
         self._seconds = self._expected = self._peak = 0.0
-        self._calls = 0
+        self._calls = self._doubted = 0
         self._levels = [Level() for _ in LEVELS]
         self._visits = VISITS
         self._back, self._setbacks = self._target > self.limit, 1.0
@@ -186,6 +196,7 @@ class ConcurrencyLimit:
 
     def _forget(self) -> None:
         """Keep the limit and the rate, and learn all else anew."""
+        self._doubted = 0
         self._peak = self.rate
         self._expected = self._seconds
         self._levels = [Level() for _ in LEVELS]

@@ -71,3 +71,27 @@ def test_where_one_more_slows_all_others_down_it_is_hardly_ever_given() -> None:
 
     _, visited = of(thrashes)
     assert sum(one > 4 for one in visited) <= 0.2 * len(visited)
+
+
+def test_a_moment_in_which_all_stands_still_says_nothing_of_how_many_are_best() -> None:
+    time_s = workers(4)
+    limit, _ = of(time_s)
+    assert limit.best == 4
+    for at_once in (4, 5, 3):  # what was under way meanwhile
+        limit.ended(at_once, 0.5, good=False, worked_s=0.5)
+    visited = []
+    for number in range(400):  # and then less than it can do
+        seconds, worked_s, good = time_s(at_once := min((1, 2, 1, 2, 3)[number % 5], limit.limit))
+        limit.ended(at_once, seconds, good=good, worked_s=worked_s)
+        visited.append(limit.limit)
+    assert min(visited) >= 4
+
+
+def test_one_that_stays_another_is_learned_anew() -> None:
+    limit, _ = of(workers(16))
+    assert limit.best >= 15
+    at_once = 0
+    for _ in range(2000):
+        at_once = at_once % limit.limit + 1
+        limit.ended(at_once, 5.0 * WORK_S * max(at_once / 4, 1.0), good=True, worked_s=5.0 * WORK_S)
+    assert limit.best <= 5
