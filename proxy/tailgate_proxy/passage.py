@@ -31,7 +31,7 @@ from tailgate_proxy.steps.admit import reply_to_error
 from tailgate_proxy.steps.enter import reply_in_queue
 from tailgate_proxy.steps.forward import judge, reply_to_failure
 from tailgate_proxy.steps.limit import defaults_now, next_limit, over, patience, reply_at_limit
-from tailgate_proxy.steps.observe import mark
+from tailgate_proxy.steps.observe import ends_late, mark
 
 REPLAYABLE_BYTES: Final = 64 * 1024
 """A body up to this size is kept until its call has ended, to be sent again where the upstream cannot have seen it."""
@@ -93,7 +93,7 @@ class Passage(Request):
         if self.ended or self._client is None:
             return
         self._client = None
-        late = self._pipeline.observe.is_late(self.exchange, Ending.CANCELLED, self._pipeline.clock())
+        late = ends_late(self.exchange, Ending.CANCELLED, self._pipeline.clock())
         if late and self._run_on():
             self._told = True
         else:

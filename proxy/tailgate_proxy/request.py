@@ -17,6 +17,7 @@ from tailgate_proxy.request_body import RequestBody
 from tailgate_proxy.second_call import SecondCall
 from tailgate_proxy.steps.forward import forwarded_headers
 from tailgate_proxy.steps.limit import extended, patience, runs_on, upstream_over
+from tailgate_proxy.steps.observe import ends_late
 from tailgate_proxy.turn import Turn
 
 
@@ -77,7 +78,7 @@ class Request:
         """Whether its time has passed: its deadline, by the client's clock or ours, or what the upstream was told."""
         pipeline, exchange = self._pipeline, self.exchange
         now_s = pipeline.clock()
-        return upstream_over(exchange, now_s) or pipeline.observe.is_late(exchange, Ending.CANCELLED, now_s)
+        return upstream_over(exchange, now_s) or ends_late(exchange, Ending.CANCELLED, now_s)
 
     @property
     def overtaken(self) -> bool:

@@ -15,6 +15,7 @@ from tailgate.policy.hedging import Prospect
 from tailgate_proxy.call import Reply
 from tailgate_proxy.exchange import Exchange
 from tailgate_proxy.steps.enter import Entrances, Guest, learned_later, what_is_learned
+from tailgate_proxy.steps.observe import ends_late
 
 _SENT: Final = State.SENT
 _WAITING: Final = State.WAITING
@@ -68,7 +69,7 @@ class Turn:
             self._ticket = None
             learned = what_is_learned(
                 reply,
-                late=exchange.deadline.passed(now_s),
+                late=ends_late(exchange, reply.ending, now_s),
                 overloaded=self.overloaded,
                 whole=whole,
                 begun=exchange.begun_s > 0.0,

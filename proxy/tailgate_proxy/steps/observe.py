@@ -30,6 +30,16 @@ FallDue = Callable[[str, str, str, float], None]
 """The deadline of a request of this model, version and slice, which arrived then, has passed while it goes on."""
 
 
+def ends_late(exchange: Exchange, ending: Ending, now_s: float) -> bool:
+    """Whether something that ends a request now comes after its deadline.
+
+    A client that leaves is held against its own clock, which started a little before ours.
+    """
+    if ending is Ending.CANCELLED:
+        now_s += RACE_S
+    return exchange.deadline.passed(now_s)
+
+
 class Observe:
     """Books what became of each request. The only place that decides an outcome.
 
@@ -62,15 +72,6 @@ class Observe:
         self.in_flight += 1
         self._ledger.arrive()
 
-    def is_late(self, exchange: Exchange, ending: Ending, now_s: float) -> bool:
-        """Whether something that ends a request now comes after its deadline.
-
-        A client that leaves is held against its own clock, which started a little before ours.
-        """
-        if ending is Ending.CANCELLED:
-            now_s += RACE_S
-        return exchange.deadline.passed(now_s)
-
     def fall_due(self, exchange: Exchange) -> None:
         """The deadline of a request has passed, and it goes on all the same, or is about to be ended for that."""
         if exchange.due:
@@ -88,7 +89,7 @@ class Observe:
         """
         self.in_flight -= 1
         ending = reply.ending
-        outcome = decide(ending, exchange.route.mode, late=missed or self.is_late(exchange, ending, now_s))
+        outcome = decide(ending, exchange.route.mode, late=missed or ends_late(exchange, ending, now_s))
         if outcome is Outcome.OK_LATE_DISCARDED:
             reply.status, reply.message = Status.DEADLINE_EXCEEDED, "the answer came after the deadline"
             reply.body, reply.trailers = b"", ()

@@ -11,6 +11,7 @@ from tailgate.outcome import Outcome
 from tailgate.policy.admission import Ended
 from tailgate.policy.attempts import Result
 from tailgate_proxy.steps.enter import WAIT_BUCKETS_S, learned_later
+from tailgate_proxy.steps.observe import RACE_S
 
 NewWorld = Any  # defined in conftest.py, which tests do not import
 
@@ -200,6 +201,21 @@ def test_what_is_learned_of_a_call_whose_client_left_early_is_the_time_that_it_t
     status, trailers = told(hopeless[-1])
     assert status is Status.RESOURCE_EXHAUSTED
     assert trailers[b"grpc-retry-pushback-ms"] == b"-1"
+
+
+@pytest.mark.parametrize(("before_s", "ended"), [(RACE_S / 2, Ended.CUT_OFF), (2 * RACE_S, Ended.UNTOLD)])
+def test_a_client_whose_own_timer_was_a_little_early_has_still_seen_its_upstream_be_late(
+    before_s: float, ended: Ended, new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = new_world(upstream_limit=1)
+    told_of: list[Ended] = []
+    leave = world.entrances.leave
+    monkeypatch.setattr(world.entrances, "leave", lambda ticket, how: (told_of.append(how), leave(ticket, how)))
+    call = world.send("plain", "patient", (b"grpc-timeout", b"50m"))
+    world.pass_time(0.05 - before_s)
+    call.leave()
+    assert told_of == [ended]
+    world.check_end()
 
 
 @pytest.mark.parametrize("result", list(Result))
