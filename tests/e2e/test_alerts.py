@@ -131,8 +131,10 @@ async def listening(webhook: Webhook) -> AsyncIterator[int]:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    yield int(runner.addresses[0][1])
-    await runner.cleanup()
+    try:
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
 
 
 def free_port() -> int:
