@@ -1,7 +1,9 @@
 """Streams (RFC 9113 §5.1): their states, what each state makes of each frame, and the book of all streams.
 
 A stream that is open is an object; an idle or a closed one only a number, of which nothing more is known than what the
-book says: how high the numbers have got, and which of the closed ones were reset.
+book says: how high the numbers have got, and which of the closed ones were reset. The last resets are known one by one;
+of what lies before, all that was ever open up to the last that we reset is taken for reset by us. There could be
+anything on its way for one of them, and to take that for a broken rule would end the calls of all others as well.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from tailgate.http2.errors import Misuse
 from tailgate.http2.flow import ReceiveWindow, SendWindow
 
 _REMEMBERED_RESETS: Final = 512
-"""How many resets are remembered: what the peer sent before it knew of ours must find them."""
+"""How many resets are remembered one by one."""
 
 
 class State(IntEnum):
@@ -155,6 +157,7 @@ class Streams:
         self.highest = 0
         self.held: dict[int, int] = {}
         self._resets: dict[int, State] = {}
+        self._forgotten = 0  # the highest that we reset, of those that are not among them any more
         self._skipped = range(0)
 
     def state_of(self, stream_id: int) -> State:
@@ -164,7 +167,10 @@ class Streams:
             return stream.state
         if stream_id > self.highest or stream_id % 2 == 0 or stream_id in self._skipped:
             return State.IDLE
-        return self._resets.get(stream_id, State.ENDED)
+        reset = self._resets.get(stream_id)
+        if reset is not None:
+            return reset
+        return State.RESET_BY_US if stream_id <= self._forgotten else State.ENDED
 
     @property
     def next(self) -> int:
@@ -204,7 +210,9 @@ class Streams:
 
     def _remember(self, stream_id: int, state: State) -> None:
         if len(self._resets) >= _REMEMBERED_RESETS:
-            del self._resets[next(iter(self._resets))]
+            oldest = next(iter(self._resets))
+            if self._resets.pop(oldest) is State.RESET_BY_US:
+                self._forgotten = max(self._forgotten, oldest)
         self._resets[stream_id] = state
 
     def reset(self, stream_id: int, state: State) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Callable, Iterator
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -178,6 +179,61 @@ def test_a_body_that_was_under_way_when_its_stream_was_reset_costs_nothing() -> 
     for _ in range(2 * LIMITS.overhead):
         assert connection.receive(frame(DATA, 0, 1, bytes(16_384))) == []
     assert not connection.terminated
+
+
+RESETS = 1000
+"""More than are remembered one by one."""
+
+
+@pytest.mark.parametrize("since", [0, RESETS])
+def test_what_was_on_its_way_on_a_stream_that_we_reset_ends_no_other_however_many_were_reset_since(
+    pair_of: Callable[..., Any], since: int
+) -> None:
+    request, response = ((b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/")), ((b":status", b"200"),)
+    plenty = Limits(max_concurrent_streams=3 * RESETS, resets=3 * RESETS, overhead=9 * RESETS)
+    pair = pair_of(Limits(stream_window=65_535, connection_window=65_535), plenty)
+    pair.exchange()
+    client, server = pair.client, pair.server
+    other, given_up = (client.open_stream(request, end_stream=True) for _ in range(2))
+    pair.exchange()
+    server.send_headers(given_up, response)
+    assert server.send_data(given_up, bytes(60_000)) == 60_000
+    server.send_headers(given_up, ((b"grpc-status", b"0"),), end_stream=True)
+    on_its_way = server.data_to_send()
+    client.reset(given_up)
+    for _ in range(since):
+        client.reset(client.open_stream(request, end_stream=True))
+    assert client.receive(on_its_way) == []
+    assert not client.terminated
+    pair.exchange()
+    server.send_headers(other, response)
+    assert server.send_data(other, bytes(60_000), end_stream=True) == 60_000  # the connection's window is open again
+    assert [event.stream_id for event in pair.exchange()][:1] == [other]
+
+
+@pytest.mark.parametrize(
+    "late", [frame(DATA, 0, 1), frame(HEADERS, 5, 1, b"\0\1x\1y"), frame(RST_STREAM, 0, 1, bytes(4))]
+)
+def test_frames_without_work_are_a_flood_also_on_a_stream_that_we_reset_long_ago(late: bytes) -> None:
+    connection = server()
+    for number in range(1, 2 * RESETS, 2):
+        connection.receive(opening(number))
+        connection.reset(number)
+    said = [event for _ in range(2 * LIMITS.overhead) for event in connection.receive(late)]
+    assert [type(event) for event in said] == [ConnectionTerminated]
+    assert said[0].code is ErrorCode.ENHANCE_YOUR_CALM  # type: ignore[union-attr]  # it is the end
+
+
+def test_data_on_a_stream_that_ended_after_all_that_we_reset_ends_the_connection() -> None:
+    connection = server()
+    for number in range(1, 2 * RESETS, 2):
+        connection.receive(opening(number))
+        connection.reset(number)
+    connection.receive(frame(HEADERS, 5, 2 * RESETS + 1, BLOCK))
+    connection.send_headers(2 * RESETS + 1, ((b":status", b"200"),), end_stream=True)
+    (event,) = connection.receive(frame(DATA, 0, 2 * RESETS + 1, b"late"))
+    assert isinstance(event, ConnectionTerminated)
+    assert event.code is ErrorCode.STREAM_CLOSED
 
 
 def test_a_header_list_up_to_the_limit_is_taken_and_a_longer_one_costs_its_stream_alone() -> None:
