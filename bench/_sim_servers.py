@@ -213,7 +213,7 @@ class Machine:
         now, draw = self.now, self._random.random
         if now.errors and draw() < now.errors:
             self.on_told(job, now.status)
-            job.connection.fail(job.stream_id, CallFailed(now.status, "told to fail"))
+            job.connection.fail(job.stream_id, CallFailed(now.status, "told to fail", said=True))
         elif now.garbage and draw() < now.garbage:
             job.connection.answer(job.stream_id, GARBAGE)
         else:

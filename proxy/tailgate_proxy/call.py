@@ -131,6 +131,8 @@ class CallFailed(Exception):
         trailers: The upstream's trailing metadata.
         retryable: The call may be made again: the upstream cannot have seen it, or it is known to be safe.
         shed: There was no room for its answer, here.
+        said: The status is the upstream's own word, in gRPC. It is not where a stream was reset, nor where something on
+            the way answered in HTTP, nor where the answer was there and could not be taken.
         result: What it says of the upstream, where that does not follow from the status.
         by: The member of an upstream that failed.
     """
@@ -143,6 +145,7 @@ class CallFailed(Exception):
         *,
         retryable: bool = False,
         shed: bool = False,
+        said: bool = False,
         result: Result | None = None,
     ) -> None:
         """Carry what is known."""
@@ -152,6 +155,7 @@ class CallFailed(Exception):
         self.trailers = trailers
         self.retryable = retryable
         self.shed = shed
+        self.said = said
         self.result = result
         self.by = ""
 

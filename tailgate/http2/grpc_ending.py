@@ -67,6 +67,11 @@ def read_ending(headers: Headers) -> Ending:
     )
 
 
+def has_status(headers: Headers) -> bool:
+    """Whether trailers are gRPC's own: they have a ``grpc-status``."""
+    return any(name == _STATUS for name, _ in headers)
+
+
 def write_ending(status: Status, message: str = "", fields: Headers = ()) -> Headers:
     """Trailers, after a response's messages."""
     if message:

@@ -180,7 +180,9 @@ class Pool:
 
         A call that was refused, which the server cannot have begun, is made again whatever the budget says (and is paid
         from it): it is the server that says how many at once it takes, and each waits for a place. One that never left
-        the proxy has cost no server anything. Both are bounded by the deadline and by `MOST_TRIES`.
+        the proxy has cost no server anything. Both are bounded by the deadline and by `MOST_TRIES`. What else is safe
+        follows from what a server of this kind says, and only where it says so itself: one whose answer was too large
+        has done its work, and a gateway that gave up on it knows nothing.
         """
         requester = attempt.requester
         if not requester.repeatable:
@@ -192,7 +194,7 @@ class Pool:
             return False  # to ask again who has just said no would be no help
         if result is Result.UNREACHABLE:
             return True
-        safe = result is not Result.LOST and failure.status in self.profile.repeated
+        safe = failure.said and failure.status in self.profile.repeated
         return safe and self.budget.allows(self._clock())
 
     # -- Elsewhere, as hedges see it -----------------------------------------------------------------------------------

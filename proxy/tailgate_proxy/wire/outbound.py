@@ -22,7 +22,7 @@ from tailgate.http2.events import (
     StreamReset,
     WindowOpened,
 )
-from tailgate.http2.grpc_ending import read_ending
+from tailgate.http2.grpc_ending import has_status, read_ending
 from tailgate.http2.grpc_messages import PREFIX_BYTES
 from tailgate.http2.grpc_status import status_of_reset
 from tailgate.http2.limits import Limits
@@ -224,7 +224,7 @@ class Outbound(Link):
         pieces, caller = waiting.pieces, waiting.caller
         ending = read_ending(headers)
         if ending.status is not Status.OK:
-            caller.failed(CallFailed(ending.status, ending.message, ending.fields))
+            caller.failed(CallFailed(ending.status, ending.message, ending.fields, said=has_status(headers)))
         else:
             body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             if len(body) < PREFIX_BYTES or body[0] or int.from_bytes(body[1:PREFIX_BYTES]) != len(body) - PREFIX_BYTES:
