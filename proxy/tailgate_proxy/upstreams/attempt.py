@@ -38,6 +38,10 @@ class Book(Protocol):
         """It was answered, though nobody waits for that any more."""
         ...
 
+    def freed(self, attempt: Attempt) -> None:
+        """Its member has done with it, and can have another; told once, and before anybody is dealt its place."""
+        ...
+
     def settled(self, attempt: Attempt, result: Result) -> None:
         """It has ended."""
         ...
@@ -63,6 +67,7 @@ class Attempt:
 
     __slots__ = (
         "_book",
+        "_freed",
         "_hedged",
         "_leg",
         "_profile",
@@ -97,6 +102,7 @@ class Attempt:
         self.member = member
         self.made_s = made_s
         self.over = False
+        self._freed = False
         self.under_way = False
         self.gone: Result | None = None
         self.gone_s = 0.0
@@ -141,8 +147,11 @@ class Attempt:
             self._have_done(self.gone, Result.ANSWERED)
         else:
             answer.repeats_id = self._profile.repeats_id
-            self.requester.answered(answer)
-            self._settle(Result.INVALID if answer.malformed else Result.ANSWERED)
+            self._free()  # first: the requester gives its place to others, who choose among the members then
+            try:
+                self.requester.answered(answer)
+            finally:
+                self._settle(Result.INVALID if answer.malformed else Result.ANSWERED)
 
     def failed(self, failure: CallFailed) -> None:
         """It has not."""
@@ -212,4 +221,10 @@ class Attempt:
     def _settle(self, result: Result) -> None:
         if not self.over:
             self.over = True
+            self._free()
             self._book.settled(self, result)
+
+    def _free(self) -> None:
+        if not self._freed:
+            self._freed = True
+            self._book.freed(self)

@@ -163,10 +163,13 @@ class Pool:
         """It was answered, though nobody waits for that any more: the member does not hang."""
         attempt.member.heard_s = self._clock()
 
+    def freed(self, attempt: Attempt) -> None:
+        """Its member has one less to do."""
+        attempt.member.outstanding -= 1
+
     def settled(self, attempt: Attempt, result: Result) -> None:
         """It has ended."""
         member = attempt.member
-        member.outstanding -= 1
         member.tally.results[result] += 1
         member.tally.hedges_won += attempt.hedge and result is Result.ANSWERED
         self._waiting.discard(attempt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import pytest
@@ -96,6 +97,7 @@ class Notes:
     begun: list[Attempt] = field(default_factory=list)
     gone: list[Attempt] = field(default_factory=list)
     heard_late: list[Attempt] = field(default_factory=list)
+    freed_by: list[Attempt] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     asked: list[tuple[Attempt, CallFailed, Result]] = field(default_factory=list)
 
@@ -112,8 +114,12 @@ class Notes:
         assert attempt.gone is not None
         self.heard_late.append(attempt)
 
+    def freed(self, attempt: Attempt) -> None:
+        self.freed_by.append(attempt)
+
     def settled(self, attempt: Attempt, result: Result) -> None:
         assert attempt.over
+        assert attempt in self.freed_by
         self.results.append(result)
 
     def may_repeat(self, attempt: Attempt, failure: CallFailed, result: Result) -> bool:
@@ -206,7 +212,7 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def it_is_settled_once_when_it_is_over_at_the_server(self) -> None:
         over = self.ended or self.wire.cancelled or (self.gone and not self.begun)
-        assert len(self.notes.results) == over == self.attempt.over
+        assert len(self.notes.results) == len(self.notes.freed_by) == over == self.attempt.over
 
     @invariant()
     def who_has_gone_is_told_nothing_and_who_waits_is_told_once(self) -> None:
@@ -288,3 +294,26 @@ def test_half_a_call_is_cancelled_everywhere_since_no_batch_has_it() -> None:
     attempt.cancel(STREAM)
     assert wire.cancelled
     assert notes.results == [Result.CANCELLED]
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_an_answered_call_is_booked_once_also_where_its_requester_fails_or_looks_for_another_member_at_once(
+    raises: bool,
+) -> None:
+    notes = Notes()
+
+    class Busy(Asking):
+        def answered(self, answer: Answer) -> None:
+            assert (len(notes.freed_by), notes.results) == (1, [])  # whoever chooses a member now finds it free
+            attempt.cancel(STREAM)
+            attempt.give_up()
+            if raises:
+                raise RuntimeError("a fault of the proxy's own")
+            super().answered(answer)
+
+    asking, wire = Busy(), Wire(room=10)
+    attempt = Attempt(asking, Member.__new__(Member), 0.0, PROFILES["generic"], notes)
+    attempt.begun(wire, STREAM)
+    with pytest.raises(RuntimeError) if raises else nullcontext():
+        attempt.answered(Answer(b""))
+    assert (notes.freed_by, len(notes.results), len(asking.answers)) == ([attempt], 1, not raises)

@@ -124,3 +124,23 @@ def test_a_call_is_made_again_after_a_servers_own_word_that_it_has_not_run_and_n
     pool.begin(asking)
     call_of(ways).failed(failure)
     assert [one.retryable for one in asking.failures] == [again]
+
+
+def test_whoever_has_the_place_of_an_answered_call_goes_to_the_member_that_is_free_now() -> None:
+    pool, ways = pool_of_two()
+    members = pool.membership.members
+    for number in range(200):
+        asking = [Asking(), Asking()]
+        for one in asking:
+            pool.begin(one)
+        assert [member.outstanding for member in members] == [1, 1]
+        busy, free = ways[number % 2], ways[1 - number % 2]
+        asking[0].on_answer = asking[1].on_answer = lambda: pool.begin(Asking())
+        free.calls.pop().answered(Answer(b""))
+        assert [member.outstanding for member in members] == [1, 1]
+        asking[0].on_answer = asking[1].on_answer = list
+        for way in (busy, free):
+            way.calls.pop().answered(Answer(b""))
+        assert [member.outstanding for member in members] == [0, 0]
+    ended = [member.tally.results for member in members]
+    assert sum(results[Result.ANSWERED] for results in ended) == sum(sum(results.values()) for results in ended) == 600
