@@ -163,15 +163,9 @@ class Passage(Request):
             self._pipeline.begin(self)
             return
         self._turn.overloaded = failure.result is Result.SHED
-        exchange, now_s = self.exchange, self._pipeline.clock()
-        if failure.result is not Result.REJECTED and self._waits_for_second(reply_to_failure(failure)):
-            return
-        if failure.status is Status.DEADLINE_EXCEEDED and (self._defaults or over(exchange, now_s)):
-            self.time_up()  # the upstream keeps the deadline, too
-        elif defaults_now(exchange, now_s):
-            self.time_up()
-        else:
-            self._end(reply_to_failure(failure))
+        reply = reply_to_failure(failure)
+        if failure.result is Result.REJECTED or not self._waits_for_second(reply):
+            self._fail(reply)
 
     # -- its second call -----------------------------------------------------------------------------------------------
 
@@ -189,7 +183,7 @@ class Passage(Request):
     def second_failed(self, otherwise: Reply | None) -> None:
         """It was not; without it the request would have ended so, or is still under way."""
         if otherwise is not None and not self.ended:
-            self._end(otherwise)
+            self._fail(otherwise)
 
     # -- inner ---------------------------------------------------------------------------------------------------------
 
@@ -213,9 +207,18 @@ class Passage(Request):
             if second is not None:
                 second.malformed()
             elif not self._waits_for_second(reply):
-                self._end(reply)
+                self._fail(reply)
         except Exception:  # noqa: BLE001 — as above
             self._fault()
+
+    def _fail(self, reply: Reply) -> None:
+        """None of its calls is answered: the request ends so, unless its time is up."""
+        exchange, now_s = self.exchange, self._pipeline.clock()
+        keeps_it_too = reply.status is Status.DEADLINE_EXCEEDED and (self._defaults or over(exchange, now_s))
+        if keeps_it_too or defaults_now(exchange, now_s):
+            self.time_up()
+        else:
+            self._end(reply)
 
     def _take(self, client: Client, piece: memoryview, *, end: bool) -> None:
         """Of a piece of the body take what it says, and pass it on."""
@@ -273,8 +276,11 @@ class Passage(Request):
     def _end(self, reply: Reply) -> None:
         """Book the outcome, and give the client its reply."""
         pipeline, exchange, body, client = self._pipeline, self.exchange, self._body, self._client
-        if exchange.render is not None and reply.body and client is not None:
-            reply = exchange.render(reply)
+        answered = reply.ending is Ending.ANSWERED
+        ended_by = reply = self._rendered(reply)
+        now_s = pipeline.clock()
+        if answered and defaults_now(exchange, now_s):  # to read the answer and to put it into its form took too long
+            reply = self._rendered(reply_at_limit(exchange))
         self.ended = True
         self._client = None
         pipeline.admit.leave(exchange)
@@ -283,10 +289,8 @@ class Passage(Request):
         if second is not None:
             second.cancel()
         body.drop()
-        ended_by = reply
         if self._told and reply.ending is not Ending.ANSWERED:
             reply = reply_at_limit(exchange)  # as its client was told
-        now_s = pipeline.clock()
         reply = pipeline.observe.book(exchange, reply, now_s, missed=self._told)
         if client is not None:
             client.answer(self._stream_id, reply)

@@ -121,6 +121,11 @@ class Request:
         if taken and self._client is not None:
             self._client.taken(self._stream_id, taken)
 
+    def _rendered(self, reply: Reply) -> Reply:
+        """A reply in the form that the client reads."""
+        render = self.exchange.render
+        return reply if render is None or not reply.body or self._client is None else render(reply)
+
     @property
     def _defaults(self) -> bool:
         """Whether a late answer is replaced by the configured one."""

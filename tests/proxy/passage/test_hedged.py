@@ -87,6 +87,45 @@ def test_where_both_fail_the_request_ends_as_without_a_second_call(world: Any) -
     world.check_end()
 
 
+@pytest.mark.parametrize("first_fails_first", [False, True])
+@pytest.mark.parametrize(
+    ("model", "outcome"), [("other", Outcome.DEADLINE_IN_FLIGHT), ("soft", Outcome.DEFAULT_ANSWERED)]
+)
+def test_where_both_say_a_moment_early_that_the_time_is_up_they_have_kept_the_deadline(
+    model: str, outcome: Outcome, first_fails_first: bool, world: Any
+) -> None:
+    call = hedged(world, model=model)
+    world.pass_time(0.0499, timers=False)
+    if first_fails_first:
+        world.fail(call, Status.DEADLINE_EXCEEDED)
+    world.fail_hedge(call, Status.DEADLINE_EXCEEDED, Result.DEADLINE)
+    if not first_fails_first:
+        world.fail(call, Status.DEADLINE_EXCEEDED)
+    assert world.outcomes == [outcome]
+    ((reply, _),) = call.replies
+    assert reply.message == ("" if model == "soft" else "the deadline passed before the upstream answered")
+    world.check_end()
+
+
+@pytest.mark.parametrize("first_fails_first", [False, True])
+def test_the_default_answer_is_given_at_the_deadline_although_both_fail_before_the_timer_has_its_turn(
+    first_fails_first: bool, world: Any
+) -> None:
+    call = hedged(world, model="soft")
+    if first_fails_first:
+        world.fail(call, Status.INTERNAL)
+    else:
+        world.fail_hedge(call)
+    world.pass_time(0.0501, timers=False)
+    if first_fails_first:
+        world.fail_hedge(call)
+    else:
+        world.fail(call, Status.INTERNAL)
+    assert world.outcomes == [Outcome.DEFAULT_ANSWERED]
+    assert call.replies[0][0].status is Status.OK
+    world.check_end()
+
+
 def test_what_is_wrong_with_the_request_itself_is_told_at_once(world: Any) -> None:
     call = hedged(world)
     world.fail(call, Status.INVALID_ARGUMENT, result=Result.REJECTED)

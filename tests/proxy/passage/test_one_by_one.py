@@ -10,12 +10,14 @@ from tailgate.deadline import parse_grpc_timeout
 from tailgate.errors import Status
 from tailgate.http2.grpc_messages import PREFIX_BYTES, frame_message
 from tailgate.observation import Verdict
-from tailgate.outcome import Outcome
+from tailgate.outcome import Ending, Outcome
 from tailgate.pb import inference_pb2 as pb
 from tailgate.policy.reserve import RENEWED
 from tailgate.protocol.envelope import RequestFrame
-from tailgate_proxy.call import MOST_TRIES, Answer, CallFailed
+from tailgate_proxy import passage
+from tailgate_proxy.call import MOST_TRIES, Answer, CallFailed, Reply
 from tailgate_proxy.passage import REPLAYABLE_BYTES
+from tailgate_proxy.steps.forward import judge
 from tailgate_proxy.steps.observe import RACE_S
 
 NewWorld = Any  # defined in conftest.py, which tests do not import
@@ -371,6 +373,46 @@ def test_the_default_answer_is_given_at_the_deadline_although_the_upstream_says_
     world.fail(call, status)
     assert world.outcomes == [Outcome.DEFAULT_ANSWERED]
     assert call.replies[0][0].status is Status.OK
+
+
+@pytest.mark.parametrize("in_form", [True, False])
+def test_the_default_answer_is_given_also_where_the_deadline_passed_while_the_answer_was_put_into_its_form(
+    in_form: bool, new_world: NewWorld
+) -> None:
+    world = new_world(upstream_limit=4)
+    call = world.send("plain", "soft")
+    world.pass_time(0.045)
+    rendered: list[Reply] = []
+
+    def render(reply: Reply) -> Reply:
+        rendered.append(reply)
+        world.pass_time(0.01, timers=False)
+        return reply if in_form or len(rendered) > 1 else Reply(Ending.INVALID, Status.INVALID_ARGUMENT, "no such form")
+
+    call.passage.exchange.render = render
+    world.answer(call)
+    assert world.outcomes == [Outcome.DEFAULT_ANSWERED]
+    ((reply, _),) = call.replies
+    assert [one.ending for one in rendered] == [Ending.ANSWERED, Ending.DEFAULTED]
+    assert reply is rendered[-1]
+    world.check_end()
+
+
+def test_the_default_answer_is_given_also_where_the_deadline_passed_while_an_answer_was_found_to_be_none(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = new_world()
+    call = world.send("plain", "soft")
+    world.pass_time(0.045)
+
+    def judge_slowly(*given: Any) -> Reply:
+        world.pass_time(0.01, timers=False)
+        return judge(*given)
+
+    monkeypatch.setattr(passage, "judge", judge_slowly)
+    world.answer_garbage(call)
+    assert world.outcomes == [Outcome.DEFAULT_ANSWERED]
+    world.check_end()
 
 
 def test_a_call_has_the_id_of_its_message_wherever_that_was_cut(new_world: NewWorld) -> None:
