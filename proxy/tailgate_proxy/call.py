@@ -243,7 +243,8 @@ class Requester(Caller, Protocol):
     @property
     def overdue(self) -> bool:
         """Whether its time has passed, or what the upstream was told of it: a call that is cancelled then was too slow,
-        not unwanted.
+        not unwanted. Of a request that has ended it tells how that was then, for a call that waits for a connection is
+        given up only later.
         """
         ...
 

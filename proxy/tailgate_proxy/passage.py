@@ -278,7 +278,7 @@ class Passage(Request):
         pipeline, exchange, body, client = self._pipeline, self.exchange, self._body, self._client
         answered = reply.ending is Ending.ANSWERED
         ended_by = reply = self._rendered(reply)
-        now_s = pipeline.clock()
+        self._ended_s = now_s = pipeline.clock()
         if answered and defaults_now(exchange, now_s):  # to read the answer and to put it into its form took too long
             reply = self._rendered(reply_at_limit(exchange))
         self.ended = True

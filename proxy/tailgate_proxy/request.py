@@ -30,7 +30,18 @@ class Request:
         tried: The members of the upstream that have failed it.
     """
 
-    __slots__ = ("_body", "_client", "_pipeline", "_second", "_stream_id", "_turn", "ended", "exchange", "tried")
+    __slots__ = (
+        "_body",
+        "_client",
+        "_ended_s",
+        "_pipeline",
+        "_second",
+        "_stream_id",
+        "_turn",
+        "ended",
+        "exchange",
+        "tried",
+    )
 
     def __init__(
         self, exchange: Exchange, pipeline: Pipeline, client: Client, stream_id: int, *, replayable_bytes: int
@@ -38,6 +49,7 @@ class Request:
         """One whose headers are here; a body up to `replayable_bytes` is kept, to be sent again."""
         self.exchange = exchange
         self.ended = False
+        self._ended_s = 0.0  # when it did
         self.tried: tuple[str, ...] = ()
         self._pipeline = pipeline
         self._client: Client | None = client  # None once it has left, or was answered before the end
@@ -75,9 +87,11 @@ class Request:
 
     @property
     def overdue(self) -> bool:
-        """Whether its time has passed: its deadline, by the client's clock or ours, or what the upstream was told."""
+        """Whether its time has passed, or had when it ended: its deadline, by the client's clock or ours, or what the
+        upstream was told.
+        """
         pipeline, exchange = self._pipeline, self.exchange
-        now_s = pipeline.clock()
+        now_s = self._ended_s if self.ended else pipeline.clock()
         return upstream_over(exchange, now_s) or ends_late(exchange, Ending.CANCELLED, now_s)
 
     @property

@@ -57,6 +57,7 @@ class Mirror:
     __slots__ = (
         "_begun_s",
         "_budget_s",
+        "_ended_s",
         "_exchange",
         "_goes_on",
         "_held",
@@ -83,7 +84,7 @@ class Mirror:
         self._pieces: list[bytes] = []
         self._held = 0
         self._whole = self._sent = self._goes_on = False
-        self._begun_s = 0.0
+        self._begun_s = self._ended_s = 0.0
         self._budget_s: float | None = None  # what the original had when its own call began
         self._series: tuple[str, str] | None = None
         self._theirs: int | None = None  # the class that the original's answer names, once it has ended
@@ -147,8 +148,8 @@ class Mirror:
 
     @property
     def overdue(self) -> bool:
-        """Whether its deadline has passed, or what the upstream was told, by its clock or by ours."""
-        now_s = self._shadows.clock()
+        """Whether its deadline has passed, or had when it ended, or what the upstream was told, by either clock."""
+        now_s = self._ended_s if self.ended else self._shadows.clock()
         return now_s + RACE_S > self._upstream_until_s or self.limit.passed(now_s)
 
     @property
@@ -236,6 +237,7 @@ class Mirror:
 
     def _end(self, reply: Reply) -> None:
         assert self._budget_s is not None
+        self._ended_s = self._shadows.clock()
         self.ended = True
         leg, self._leg = self._leg, None
         if leg is not None:

@@ -187,10 +187,7 @@ class Attempt:
         leg = self._leg
         if leg is None:
             return
-        if self.requester.overtaken:
-            result = Result.OVERTAKEN
-        else:
-            result = Result.DEADLINE if self.requester.overdue else Result.CANCELLED
+        result = self._unwanted
         if not self._profile.cancels and self._sent_whole and self._unsent == 0:
             self.gone = result
             self._book.left(self)
@@ -210,7 +207,14 @@ class Attempt:
         if self.gone is not None:
             self._have_done(self.gone, Result.DEADLINE)
         else:
-            self._settle(Result.DEADLINE if self.requester.overdue else Result.CANCELLED)
+            self._settle(self._unwanted)
+
+    @property
+    def _unwanted(self) -> Result:
+        """How it counts that its requester does not want it any more."""
+        if self.requester.overtaken:
+            return Result.OVERTAKEN
+        return Result.DEADLINE if self.requester.overdue else Result.CANCELLED
 
     def _have_done(self, counts_as: Result, result: Result) -> None:
         """The server has, with a call whose requester had gone; `counts_as` is how it ended for the requester."""

@@ -375,6 +375,21 @@ def test_the_default_answer_is_given_at_the_deadline_although_the_upstream_says_
     assert call.replies[0][0].status is Status.OK
 
 
+@pytest.mark.parametrize(("wait_s", "overdue"), [(0.01, False), (0.0501, True)])
+def test_whether_a_call_was_too_slow_or_unwanted_is_a_matter_of_when_its_request_ended(
+    wait_s: float, overdue: bool, new_world: NewWorld
+) -> None:
+    world = new_world()
+    world.upstream = ["queue"]  # it has no place for it, and is told only later that none is wanted any more
+    call = world.send()
+    world.pass_time(wait_s)
+    if not call.passage.ended:
+        call.leave()
+    world.pass_time(0.4)
+    assert (call.passage.wanted, call.passage.overdue) == (False, overdue)
+    world.check_end()
+
+
 @pytest.mark.parametrize("in_form", [True, False])
 def test_the_default_answer_is_given_also_where_the_deadline_passed_while_the_answer_was_put_into_its_form(
     in_form: bool, new_world: NewWorld

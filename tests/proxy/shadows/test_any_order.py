@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
@@ -215,3 +216,23 @@ class Copies(RuleBasedStateMachine):
 
 TestCopies = Copies.TestCase
 TestCopies.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_copy_that_ended_before_it_was_sent_was_too_slow_only_if_its_time_was_up_then(late: bool) -> None:
+    copies = Copies()
+    exchange = read_headers(Arrival((), {}, 0.0, 1.7e9), ROUTES, str)
+    exchange.envelope = Envelope("m", "", "")
+    mirror = copies.shadows.offer(exchange, 4)
+    assert mirror is not None
+    mirror.original_begun(1.0)
+    mirror.add(memoryview(b"body"), end=True)
+    (start,) = copies.later
+    start()
+    copies.now_s = 1.001 if late else 0.5
+    if late:
+        mirror.time_up()
+    else:
+        mirror.stop()
+    copies.now_s = 2.0  # it waited for a connection until it was looked at
+    assert (mirror.wanted, mirror.overdue) == (False, late)

@@ -184,16 +184,16 @@ class AnyOrder(RuleBasedStateMachine):
         self.attempt.failed(CallFailed(status, "no"))
 
     @precondition(lambda self: self.on_wire and not self.gone)
-    @rule(overdue=st.booleans())
-    def cancel(self, overdue: bool) -> None:
-        self.gone, self.asking.overdue = True, overdue
+    @rule(overdue=st.booleans(), overtaken=st.booleans())
+    def cancel(self, overdue: bool, overtaken: bool) -> None:
+        self.gone, self.asking.overdue, self.asking.overtaken = True, overdue, overtaken
         self.asking.wanted = False
         self.attempt.cancel(STREAM)
 
     @precondition(lambda self: not self.begun and not self.gone and not self.ended)
-    @rule()
-    def go_before_there_is_a_connection(self) -> None:
-        self.gone = True
+    @rule(overdue=st.booleans(), overtaken=st.booleans())
+    def go_before_there_is_a_connection(self, overdue: bool, overtaken: bool) -> None:
+        self.gone, self.asking.overdue, self.asking.overtaken = True, overdue, overtaken
         self.asking.wanted = False
         assert not self.attempt.wanted
         self.attempt.give_up()
@@ -242,8 +242,8 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def the_result_says_how_it_ended_for_who_asked(self) -> None:
         if self.notes.results and self.gone:
-            assert self.notes.results[0] in (Result.DEADLINE, Result.CANCELLED)
-            assert (self.notes.results[0] is Result.DEADLINE) == self.asking.overdue
+            in_time = Result.DEADLINE if self.asking.overdue else Result.CANCELLED
+            assert self.notes.results == [Result.OVERTAKEN if self.asking.overtaken else in_time]
         elif self.notes.results and self.asking.answers:
             assert (self.notes.results[0] is Result.INVALID) == self.asking.malformed
 
@@ -317,3 +317,9 @@ def test_an_answered_call_is_booked_once_also_where_its_requester_fails_or_looks
     with pytest.raises(RuntimeError) if raises else nullcontext():
         attempt.answered(Answer(b""))
     assert (notes.freed_by, len(notes.results), len(asking.answers)) == ([attempt], 1, not raises)
+
+
+def test_a_call_that_was_overtaken_before_it_had_a_connection_was_not_too_slow() -> None:
+    asking, notes = Asking(overtaken=True, overdue=True, wanted=False), Notes()
+    Attempt(asking, Member.__new__(Member), 0.0, PROFILES["generic"], notes).give_up()
+    assert notes.results == [Result.OVERTAKEN]
