@@ -170,8 +170,8 @@ class Inbound(Link):
             call = self._calls.get(stream_id)
             if call is not None:
                 call.body(event.data, end=event.end_stream)
-            elif event.data:  # answered already: what still comes is dropped
-                self.http2.acknowledge(stream_id, len(event.data))
+            else:  # answered already, perhaps by a frame of the same read: what is left of it is dropped
+                self.http2.acknowledge_all(stream_id)
         elif isinstance(event, HeadersReceived):
             self._take_headers(event)
         elif isinstance(event, StreamReset):
