@@ -242,6 +242,12 @@ def details_of(ours: dict[Load, list[Measured]]) -> str:
     return markdown_table(header, rows)
 
 
+def refusal_ms(by: dict[Load, list[Measured]]) -> float | None:
+    """The p99 of the time to a refusal, median of all loads; None where nothing is refused."""
+    found = [one.refused_ms for measured in by.values() for one in measured if one.refused_ms]
+    return statistics.median(found) if found else None
+
+
 def claims(found: Found, status: dict[str, object]) -> list[Claim]:
     """What the project says of itself."""
     made = []
@@ -256,7 +262,7 @@ def claims(found: Found, status: dict[str, object]) -> list[Claim]:
             Claim("p99 of delivered answers, ms, worst load", max(one.p99_ms for one in every), 1e3 * DEADLINE_S)
         )
         made.append(Claim("back to normal after, s, worst load", max(one.back_s for one in every), BACK_S))
-        refusals = statistics.median(one.refused_ms for one in every if one.refused_ms)
+        refusals = refusal_ms(ours) or 0.0
         made.append(Claim("time to a refusal, p99, ms, median of the loads", refusals, 1e3 * REFUSAL_S))
         in_vain, in_time = (float(str(status[key])) for key in ("tried_in_vain", "tried_in_time"))
         tried = max(in_vain + in_time, 1.0)
@@ -290,6 +296,9 @@ def main() -> int:
     for name in ("tailgate", "pure Python"):
         if name in found:
             print(f"\nIn more detail, {name}:\n\n{details_of(found[name])}")
+    refusals = {name: time_ms for name, by in found.items() if (time_ms := refusal_ms(by)) is not None}
+    said = ", ".join(f"{name} {time_ms:.1f}" for name, time_ms in refusals.items())
+    print(f"\nTime to a refusal, p99 in ms, median of the loads: {said}")
     waited = max(each.waited for by in found.values() for one in by.values() for each in one)
     if waited > UNDISTURBED:
         print(f"\nSomething else used the proxies' core: they waited for it up to {waited:.0%} of the time.")
