@@ -25,6 +25,7 @@ from tailgate.policy.selection import Selection, Standing
 from tailgate_proxy.call import Reply
 from tailgate_proxy.held import Held
 from tailgate_proxy.passage import Passage
+from tailgate_proxy.steps import observe
 from tailgate_proxy.steps.admit import Admit
 from tailgate_proxy.steps.observe import Observe
 from tailgate_proxy.upstreams import membership, pool
@@ -118,7 +119,7 @@ def _ignores_the_limit() -> AbstractContextManager[Any]:
 
 
 def _gives_late_answers() -> AbstractContextManager[Any]:
-    return patch.object(Observe, "is_late", lambda *_: False)
+    return patch.object(observe, "ends_late", lambda *_: False)
 
 
 def _books_twice() -> AbstractContextManager[Any]:
