@@ -28,7 +28,7 @@ from tailgate.deadline import MAX_BUDGET_S
 from tailgate.policy.at_work import AtWork
 from tailgate.policy.concurrency_limit import ConcurrencyLimit
 from tailgate.policy.darkness import Darkness
-from tailgate.policy.false_refusals import CEILING, TIMES, FalseRefusals
+from tailgate.policy.false_refusals import CEILING, TIMES, UNDER_WAY, FalseRefusals
 from tailgate.policy.ticket import Ended, Item, Refusal, State, Ticket
 from tailgate.policy.upstream_time import UpstreamTime
 from tailgate.policy.waiting_line import WaitingLine
@@ -189,8 +189,10 @@ class Admission(Generic[Item]):
             late = self._predicted_late(ticket, now_s, room=room)
             self.would_refuse += late
             # Who goes ahead of others does not show that they need not wait; nor do all that are under way when an
-            # upstream answers again show that to refuse them was wrong as often as that.
-            ticket.tried = late and not self._line and not self.dark
+            # upstream answers again, or is found to do more than was known, show that to refuse them was wrong as
+            # often as that.
+            ticket.tried = late and not self._line and not self.dark and self._trying < UNDER_WAY
+            self._trying += ticket.tried
             ticket.by_rate_s = -1.0  # it does not wait as was foreseen
             self._send(ticket, now_s)
         elif ticket.deadline.passed(now_s):
@@ -230,7 +232,7 @@ class Admission(Generic[Item]):
             self._learn(ticket, now_s, ended)
             self._at_work.ended(ticket, now_s)
         if ticket.tried and state in (State.WAITING, State.SENT):
-            self._trying -= not ticket.watched
+            self._trying -= 1
             if ended is not Ended.UNTOLD:
                 self.refusals.scored(in_time=ended is Ended.IN_TIME)
 
