@@ -7,3 +7,10 @@ TEMPOS = (1, 1, 2, 4, 8, 16)
 times as long, rates so many times lower. What a test says of a run holds at any tempo; a machine that others use too
 may be able to keep only a slow one.
 """
+
+
+def kept_pace(longest_lag_s: float, deadline_s: float) -> bool:
+    """Whether a client sent so punctually that what its run fails to show is not the machine's doing: such a run is not
+    made again.
+    """
+    return longest_lag_s <= deadline_s / 10

@@ -51,6 +51,10 @@ def proxy_settings(deadline: str) -> str:
     return f'deadline = "{deadline}"\nobjective = 0.8\nfloor = 0.75\n{models}'
 
 
+SPOILT = 10
+"""So many requests that are late without a fault explain nothing: a page wants a quarter of eighty."""
+
+
 class TooSlowError(AssertionError):
     """Answers came late that the upstream gave at once: what is seen then is the machine's doing."""
 
@@ -194,7 +198,7 @@ async def test_half_of_the_answers_late_or_wrong_pages_once_for_each_model_and_r
         try:
             await an_incident_pages_once_and_resolves(start, traffic, folder)
         except AssertionError:
-            if not traffic.spoilt or last:
+            if traffic.spoilt <= SPOILT or last:
                 raise
         else:
             return

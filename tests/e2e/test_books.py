@@ -21,7 +21,7 @@ from tailgate.errors import Status
 from tailgate.outcome import Outcome
 from tailgate.trace.files import read_folder
 from tailgate.trace.format import Records
-from tests.e2e.tempo import TEMPOS
+from tests.e2e.tempo import TEMPOS, kept_pace
 
 SAMPLES = 898
 
@@ -121,8 +121,8 @@ Measure = Callable[[Plan], Run]
 @pytest.fixture
 def measure(start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, until: Any, tmp_path: Path) -> Measure:
     """A whole run, whose three counts agree in any case. A run that calls itself not valid, as on a machine that others
-    use too, shows nothing but its books, and one that fell behind its own clock not what it is to show: it is made
-    again, slower each time.
+    use too, shows nothing but its books, and one that was sent late not what it is to show: it is made again, once
+    as it was, then slower each time.
     """
 
     def once(folder: Path, plan: Plan, slower: int) -> tuple[Any, Run]:
@@ -155,6 +155,11 @@ def measure(start_scripted_upstream: Any, start_proxy: Any, tailgate: Any, until
                 assert (done.returncode, "the run is not valid" in done.stderr) == (2, True), done.stderr
             elif plan.shown(run):
                 return run
+            else:
+                lag_s = float(run.client["lag_s"].max())
+                assert not kept_pace(lag_s, plan.deadline_ms * slower / 1e3), (
+                    f"not shown, though {lag_s} s late at most"
+                )
             said.append(f"{slower} times slower: {done.stderr or 'not shown'}")
         raise AssertionError("\n".join(said))
 

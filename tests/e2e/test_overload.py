@@ -30,7 +30,7 @@ from tailgate.trace.files import read_folder
 from tailgate.trace.format import Records, request_key
 from tailgate_proxy.app import Proxy
 from tailgate_proxy.config import ProxyConfig
-from tests.e2e.tempo import TEMPOS
+from tests.e2e.tempo import TEMPOS, kept_pace
 
 ECHO = Path(__file__).parents[2] / "bench" / "_echo_upstream.py"
 READY = r"echo listening on (\S+)"
@@ -52,6 +52,7 @@ class Load:
 
     def __init__(self, address: str, seed: int) -> None:
         self.log: list[Asked] = []
+        self.longest_lag_s = 0.0
         self._bodies: dict[str, tuple[bytes, bytes]] = {}
         self._address, self._random = address, random.Random(seed)
 
@@ -62,6 +63,7 @@ class Load:
         try:
             for number in range(round(rate * seconds)):
                 await asyncio.sleep(start_s + number / rate - loop.time())
+                self.longest_lag_s = max(self.longest_lag_s, loop.time() - start_s - number / rate)
                 name, nonce = f"call-{number}", self._random.randbytes(16)
                 body = request(name, nonce, take_s)
                 self._bodies[name] = nonce, body
@@ -152,6 +154,7 @@ def counted(start_echo: Any, start_proxy: Any, tmp_path: Path) -> Counted:
             load.assert_answers_are_their_own()
             if overload.shown(load, rows):
                 return outcomes(rows)
+            assert not kept_pace(load.longest_lag_s, overload.budgets_s[1] * slower), f"no overload: {outcomes(rows)}"
             found.append(outcomes(rows))
         raise AssertionError(f"no overload at any tempo: {found}")
 
